@@ -3,9 +3,10 @@ import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
 import { configToProto } from "./convert-config.ts";
 import type { StoredLine } from "./logs/line-format.ts";
+import { busyUntilMs } from "./machines/busy.ts";
 import { heldLease } from "./machines/lease.ts";
-import type { ExitInfo, Lease, Machine, MachineEvent } from "./machines/machine.ts";
-import { nextStartMs } from "./machines/own-starts/due.ts";
+import type { CheckStatus, ExitInfo, Lease, Machine, MachineEvent } from "./machines/machine.ts";
+import { lifetimeEndMs, nextStartMs } from "./machines/own-starts/due.ts";
 import { MACHINE_STATES, type MachineState } from "./machines/states.ts";
 
 const STATES = {
@@ -61,6 +62,8 @@ export function machineToProto(
 export function statusToProto(machine: Machine, nowMs = Date.now()): MachineStatus {
   const lease = heldLease(machine, nowMs);
   const startMs = nextStartMs(machine);
+  const busyMs = busyUntilMs(machine, nowMs);
+  const endMs = lifetimeEndMs(machine);
   return {
     id: machine.id,
     state: stateToProto(machine.state),
@@ -78,7 +81,10 @@ export function statusToProto(machine: Machine, nowMs = Date.now()): MachineStat
     cordoned: machine.isCordoned ?? false,
     restartCount: machine.restarts?.count ?? 0,
     nextStartTime: startMs === undefined ? undefined : new Date(startMs),
-    ...{ ready: false, checks: [], busyUntilTime: undefined, lifetimeEndTime: undefined },
+    ready: machine.state === "started" && (machine.isReady ?? false),
+    checks: (machine.checks ?? []).map(checkToProto),
+    busyUntilTime: busyMs === undefined ? undefined : new Date(busyMs),
+    lifetimeEndTime: endMs === undefined ? undefined : new Date(endMs),
   };
 }
 
@@ -95,6 +101,10 @@ export function eventToProto(event: MachineEvent): pb.MachineEvent {
     exit: event.exit && exitToProto(event.exit),
     reason: event.reason,
   };
+}
+
+function checkToProto({ name, status, output, updatedAtMs, isReadiness }: CheckStatus): pb.CheckStatus {
+  return { name, status, output, updateTime: new Date(updatedAtMs), readiness: isReadiness };
 }
 
 /** Converts a lease with its nonce, which only its holder may see. */

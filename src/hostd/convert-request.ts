@@ -3,6 +3,7 @@ import type {
   CreateMachineRequest,
   NewLease as NewLeaseProto,
   RestartMachineRequest,
+  StopMachineRequest,
   UpdateMachineRequest,
   UpdateMetadataRequest,
   WaitMachineRequest,
@@ -15,7 +16,7 @@ import { signalNumber } from "../lib/signals/signals.ts";
 import { between, configFromProto } from "./convert-config.ts";
 import { stateFromProto } from "./convert-machine.ts";
 import type { NewLease } from "./machines/lease.ts";
-import { type ImageRef, machineId } from "./machines/machine.ts";
+import { type Caller, type ImageRef, machineId } from "./machines/machine.ts";
 import { MAX_STOP_MS } from "./machines/machine-config.ts";
 import type { MachineState } from "./machines/states.ts";
 import type { Awaited } from "./machines/wait.ts";
@@ -32,6 +33,7 @@ const DEFAULT_WATCH_MS = 5;
 const MAX_WATCH_MS = 10_000;
 const DEFAULT_WAIT_MS = 60_000;
 const MAX_WAIT_MS = 300_000;
+const MAX_UNUSED_MS = 7 * 24 * 60 * 60_000;
 const MAX_TAIL = 10_000;
 const DEFAULT_READY_MS = 10_000;
 const MAX_READY_MS = 300_000;
@@ -140,6 +142,27 @@ export function stopFromProto(request: { signal: string; timeout: Duration | und
     ...(request.signal === "" ? {} : { signal: request.signal }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   };
+}
+
+/** Converts a stop, which may be one of a machine that is idle. @throws Fault INVALID_FIELDS */
+export function stopRequestFromProto(
+  request: Pick<StopMachineRequest, "signal" | "timeout" | "ifUnusedFor" | "source">,
+): { readonly options: StopOptions; readonly unusedForMs: number | undefined } {
+  const violations = new Violations();
+  const options = violations.collect(() => stopFromProto(request));
+  const source = violations.collect(() => callerFromProto(request.source));
+  const unusedForMs = violations.collect(() =>
+    between("if_unused_for", request.ifUnusedFor, 0, MAX_UNUSED_MS),
+  );
+  violations.throwIfAny();
+  return { options: { ...options, why: { source: source ?? "user", message: "" } }, unusedForMs };
+}
+
+/** Converts who has asked for something. @throws Fault INVALID_FIELDS */
+export function callerFromProto(source: string): Caller {
+  if (source === "") return "user";
+  if (source === "user" || source === "proxy" || source === "machine") return source;
+  throw invalid([{ field: "source", description: "must be user, proxy or machine" }]);
 }
 
 /** Converts the start watch into milliseconds. @throws Fault INVALID_FIELDS */

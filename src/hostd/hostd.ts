@@ -13,6 +13,7 @@ import { StartQueue } from "./operations/launch/start-queue.ts";
 import { Machines, type MachinesParts } from "./operations/machines.ts";
 import type { ReconcileParts } from "./operations/reconcile.ts";
 import { Teardowns } from "./operations/teardowns.ts";
+import { Proxies } from "./proxies/proxies.ts";
 import type { Vmm } from "./vmm/vmm.ts";
 
 /** The parts that the machines of a host share. Each user names those that it needs. */
@@ -46,7 +47,7 @@ export interface GivenParts {
   readonly closing: AbortSignal;
   /** Called when a thread that hostd cannot do without has ended. */
   readonly onDeath: (err: Error) => void;
-  readonly limits?: Partial<Host["limits"]>;
+  readonly limits?: Partial<Host["limits"] & { readonly lostUseMs: number }>;
 }
 
 const MAX_WAITING_STARTS = 256;
@@ -57,6 +58,8 @@ export const DEFAULT_LIMITS = {
   keepForLaunchMs: 15 * 60_000,
   abandonedCreateMs: 60 * 60_000,
   tombstoneMs: 60 * 60_000,
+  /** More than a proxy needs to attach anew, and the least that the contract allows is 10 s. */
+  lostUseMs: 30_000,
 };
 
 export interface AssembledHost {
@@ -76,6 +79,7 @@ export function assembleHost(settings: HostSettings, given: GivenParts): Assembl
     owners: [...given.store.all()].map(({ id, spec: { org } }) => ({ id, org })),
     onDeath: given.onDeath,
   });
+  const limits = { ...DEFAULT_LIMITS, launchMs: settings.startTimeoutMs, ...given.limits };
   const host: Host = {
     ...given,
     ...{ number, logs },
@@ -84,7 +88,8 @@ export function assembleHost(settings: HostSettings, given: GivenParts): Assembl
     teardowns: new Teardowns(),
     ports: new Ports(settings.portRange),
     ids: Ids.following(given.store.all()),
-    limits: { ...DEFAULT_LIMITS, launchMs: settings.startTimeoutMs, ...given.limits },
+    proxies: new Proxies({ lostUseMs: limits.lostUseMs, clock: given.clock }),
+    limits,
   };
   return { host, machines: new Machines(host), logs };
 }

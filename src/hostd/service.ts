@@ -4,7 +4,6 @@ import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { Fault, invalid } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
 import { notBuilt } from "../lib/grpc/server/not-built.ts";
-import { bidiWire } from "../lib/grpc/server/rpc.ts";
 import { Concurrency } from "../lib/limits/concurrency.ts";
 import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
@@ -23,8 +22,9 @@ import { listToProto } from "./convert-list.ts";
 import { leaseToProto, lineToProto, machineToProto, stateToProto } from "./convert-machine.ts";
 import {
   awardFromProto,
+  callerFromProto,
   logsFromProto,
-  stopFromProto,
+  stopRequestFromProto,
   waitFromProto,
   watchFromProto,
 } from "./convert-request.ts";
@@ -34,6 +34,8 @@ import type { LogStore } from "./logs/log-store.ts";
 import { heldLease } from "./machines/lease.ts";
 import { type Machine, machineId, withNewestEvent } from "./machines/machine.ts";
 import type { Machines } from "./operations/machines.ts";
+import type { Proxies } from "./proxies/proxies.ts";
+import { attachProxies } from "./proxies/service-proxies.ts";
 import { internal, internalStream } from "./service-calls.ts";
 import { changeCalls } from "./service-changes.ts";
 import { type WatchParts, watchMachines } from "./service-watch.ts";
@@ -53,6 +55,7 @@ export interface HostServiceParts {
   readonly identity: HostIdentity;
   readonly host: StatusParts & {
     readonly store: WatchParts["store"];
+    readonly proxies: Proxies;
     readonly ledger: Pick<Ledger, "holds">;
     readonly clock: Clock;
   };
@@ -102,7 +105,10 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         id,
         req.org,
         watchFromProto(req.watch),
-        { nonce: req.leaseNonce, signal: ctx.signal },
+        {
+          ...{ nonce: req.leaseNonce, signal: ctx.signal },
+          ...{ caller: callerFromProto(req.source), isFromProxy: req.fromProxy },
+        },
       );
       return {
         machine: toProto(machine),
@@ -113,8 +119,12 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
     }),
     stopMachine: internal(async (req) => {
       const right = { nonce: req.leaseNonce, ignoreLease: req.ignoreLease };
-      const options = stopFromProto(req);
-      const { machine, already } = await machines.stop(machineId(req.machineId), req.org, options, right);
+      const { unusedForMs, options } = stopRequestFromProto(req);
+      const id = machineId(req.machineId);
+      const { machine, already } =
+        unusedForMs === undefined
+          ? await machines.stop(id, req.org, options, right)
+          : await machines.stopIdle(id, req.org, options, unusedForMs, right);
       return { machine: toProto(machine), alreadyStopped: already };
     }),
     destroyMachine: internal(async (req) => {
@@ -132,7 +142,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       return { machine: toProto(machine) };
     }),
     suspendMachine: internal(() => notBuilt("SuspendMachine")),
-    attachProxy: bidiWire(() => notBuilt("AttachProxy")),
+    attachProxy: attachProxies(host),
     watchMachines: watchMachines({ hostName: identity.name, store: host.store, clock: host.clock }),
     streamLogs: internalStream(async function* (req, ctx) {
       const { id, spec, state } = machines.get(machineId(req.machineId), req.org);

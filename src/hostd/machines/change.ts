@@ -1,4 +1,5 @@
 import type {
+  Caller,
   Change,
   ExitInfo,
   Lease,
@@ -8,9 +9,11 @@ import type {
   MachineSpec,
   PendingStop,
   StartCause,
+  StopReason,
 } from "./machine.ts";
 import { countRestart, decideRestart, decideRetry, describeExhausted } from "./own-starts/restarts.ts";
 import { advanced, nextScheduled } from "./own-starts/schedule.ts";
+import { beginRun } from "./readiness.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
 import { failedUpdate, settled } from "./update.ts";
 
@@ -54,15 +57,24 @@ export function prepared(machine: Machine, image: LocalImage, at: Stamp): Change
  */
 export function starting(
   machine: Machine,
-  start: { vmId: string; ports: readonly number[]; traceId: string; cause?: StartCause | undefined },
+  start: {
+    vmId: string;
+    ports: readonly number[];
+    traceId: string;
+    cause?: StartCause | undefined;
+    caller?: Caller | undefined;
+  },
   at: Stamp,
 ): Change {
   const moved = advanced(move(machine, "starting", at), at.nowMs);
   const { launchUntilMs: _, restartAtMs: _at, restarts: before, ...rest } = moved;
-  const { vmId, ports, traceId, cause } = start;
+  const { vmId, ports, traceId, cause, caller = "user" } = start;
   const restarts = cause === "policy" ? { restarts: countRestart(before, at.nowMs) } : {};
   const startCause = cause === undefined ? {} : { startCause: cause };
-  return { machine: { ...rest, ...restarts, ...startCause, vmId, ports, lastStartTraceId: traceId } };
+  const startCaller = caller === "user" ? {} : { startCaller: caller };
+  return {
+    machine: { ...rest, ...restarts, ...startCause, ...startCaller, vmId, ports, lastStartTraceId: traceId },
+  };
 }
 
 /**
@@ -70,13 +82,15 @@ export function starting(
  * counts.
  */
 export function started(machine: Machine, startPath: string, at: Stamp): Change {
-  const { startCause, ...next } = { ...move(machine, "started", at), lastStartPath: startPath };
+  const moved = { ...move(machine, "started", at), lastStartPath: startPath, runAtMs: at.nowMs };
+  const { startCause, startCaller, ...run } = moved;
+  const next = beginRun(run);
   const { update } = machine;
   const isTried = update?.rollbackWithinMs !== undefined && !update.isRollback;
   const running = isTried
     ? { ...next, update: { ...update, readyAtMs: at.nowMs + (update.rollbackWithinMs ?? 0) } }
     : settled(next);
-  const source = startCause === "policy" || startCause === "schedule" ? "hostd" : "user";
+  const source = startCause === "policy" || startCause === "schedule" ? "hostd" : (startCaller ?? "user");
   return withEvent(running, { type: "start", source }, at);
 }
 
@@ -136,9 +150,14 @@ export function startInterrupted(machine: Machine, at: Stamp): Change {
   return withEvent(next, { type: "failure", source: "hostd", reason: "START_INTERRUPTED", message }, at);
 }
 
-export function stopping(machine: Machine, stop: PendingStop, at: Stamp): Change {
+export function stopping(
+  machine: Machine,
+  stop: PendingStop,
+  at: Stamp,
+  why: StopReason = { source: "user", message: "" },
+): Change {
   const { restartAtMs: _, ...next } = move(machine, "stopping", at);
-  return withEvent({ ...next, stop }, { type: "stop", source: "user" }, at);
+  return withEvent({ ...next, stop }, { type: "stop", ...why }, at);
 }
 
 /** Records a stop of a machine that has no process: it was never started, failed, or is between two runs. */
@@ -236,8 +255,9 @@ export function destroyed(machine: Machine, at: Stamp): Change {
 }
 
 function withoutVm(machine: Machine): Machine {
-  const { vmId: _vm, stop: _stop, startCause: _cause, ...rest } = machine;
-  return rest;
+  const { vmId: _vm, stop: _stop, startCause: _cause, startCaller: _caller, ...rest } = machine;
+  const { runAtMs: _at, isReady: _ready, checks: _checks, busy: _busy, ...ended } = rest;
+  return ended;
 }
 
 function describeExit(exit: ExitInfo): string {

@@ -1,4 +1,5 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
+import type { Busy } from "./busy.ts";
 import type { MachineConfig } from "./machine-config.ts";
 import type { MachineState } from "./states.ts";
 
@@ -74,13 +75,19 @@ export interface ExitInfo {
   readonly restarting?: boolean;
 }
 
+/** Who asked for what happened: a call, a proxy, the program of a machine, or nobody. */
+export type EventSource = Caller | "hostd";
+
+/** Who asked for a start or a stop. */
+export type Caller = "user" | "proxy" | "machine";
+
 export interface MachineEvent {
   readonly id: string;
   readonly type:
     | ("launch" | "start" | "exit" | "stop" | "failure" | "destroy")
-    | ("update" | "restart" | "cordon" | "uncordon");
+    | ("update" | "restart" | "cordon" | "uncordon" | "ready" | "check");
   readonly status: MachineState;
-  readonly source: "user" | "hostd";
+  readonly source: EventSource;
   readonly timeMs: number;
   readonly message: string;
   /** Stable reason of a failure, or of an exit that has one. */
@@ -124,6 +131,27 @@ export interface Machine {
   readonly scheduledAtMs?: number;
   /** The update under way; a restarted hostd goes on with it. */
   readonly update?: PendingUpdate;
+  /** Who has asked for the start that is under way. Absent: a user, or nobody. */
+  readonly startCaller?: Caller;
+  /** When the process of this run was started. */
+  readonly runAtMs?: number;
+  /** Whether the checks of this run pass. */
+  readonly isReady?: boolean;
+  /** Of this run, in the order of the configuration. */
+  readonly checks?: readonly CheckStatus[];
+  /** Of this run. */
+  readonly busy?: Busy;
+}
+
+/** Last result of a check. */
+export interface CheckStatus {
+  readonly name: string;
+  readonly status: "passing" | "warning" | "critical";
+  /** At most 512 bytes. */
+  readonly output: string;
+  readonly updatedAtMs: number;
+  /** Whether the machine is not ready while it fails. */
+  readonly isReadiness: boolean;
 }
 
 /** `policy`: the process has ended. `restart`, `update`: a call that goes on. */
@@ -173,6 +201,12 @@ export interface Lease {
 export interface PendingStop {
   readonly signal: number;
   readonly killAtMs: number;
+}
+
+/** Who asked for a stop, and why. */
+export interface StopReason {
+  readonly source: EventSource;
+  readonly message: string;
 }
 
 /** A machine's next value and its event, stored in one transaction. */

@@ -21,6 +21,11 @@ export function nextGeneration(machine: Machine, at: Stamp): Machine {
   return { ...machine, generation: machine.generation + 1, updatedAtMs: at.nowMs };
 }
 
+/** Whether an event is one of the machine's states. Others happen beside a state. */
+export function isMove({ type }: Pick<MachineEvent, "type">): boolean {
+  return type !== "cordon" && type !== "uncordon" && type !== "ready" && type !== "check";
+}
+
 /** Adds an event to a machine that has changed. */
 export function withEvent(machine: Machine, part: EventPart, at: Stamp): Change {
   const event: MachineEvent = {

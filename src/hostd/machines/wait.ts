@@ -1,5 +1,6 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Machine } from "./machine.ts";
+import { isMove } from "./stamp.ts";
 import type { MachineState } from "./states.ts";
 
 /** Operations on a machine that no call asks for. */
@@ -80,7 +81,7 @@ export function mayComeBack({ spec, update }: Machine): string | undefined {
 function hasHappened({ state, events }: Machine, { states, afterEventId }: Awaited): boolean {
   if (afterEventId === "") return states.includes(state);
   // A cordon has the state beside which it happened.
-  const moves = events.filter(({ type }) => type !== "cordon" && type !== "uncordon");
+  const moves = events.filter(isMove);
   const [newest] = moves;
   // Some states have no event: they come after the newest.
   const isLater = newest !== undefined && newest.status !== state && newest.id >= afterEventId;

@@ -13,10 +13,12 @@ import {
   decideStart,
   decideStop,
 } from "../machines/decide.ts";
-import type { Machine, MachineId, StartCause } from "../machines/machine.ts";
+import type { Caller, Machine, MachineId, StartCause } from "../machines/machine.ts";
+import type { Proxies } from "../proxies/proxies.ts";
 import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
+import { type IdleStop, IdleStops } from "./idle-stops.ts";
 import { type Guard, type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
@@ -33,7 +35,7 @@ export type DriverParts = RuntimeParts &
   RestartParts &
   UpdateParts &
   RemoveParts &
-  DueParts & { readonly vmm: Pick<Vmm, "adopt"> };
+  DueParts & { readonly vmm: Pick<Vmm, "adopt">; readonly proxies: Proxies };
 
 /**
  * Takes the operations on one machine one at a time. A request that was accepted is finished even
@@ -45,14 +47,16 @@ export class Driver {
   readonly #due: DueWork;
   readonly #pulls = new Pulls();
   readonly #queue: RequestQueue;
+  readonly #idleStops: IdleStops;
   /** Stops that calls have asked for. */
   #stops = 0;
 
   constructor(id: MachineId, parts: DriverParts) {
     this.#due = new DueWork(this, parts);
     this.#queue = new RequestQueue(() => this.#due.arm());
-    this.runtime = new MachineRuntime(id, parts, (after, before) => this.#due.changed(after, before));
+    this.runtime = new MachineRuntime(id, parts, (after, before) => this.#changed(after, before));
     this.#parts = parts;
+    this.#idleStops = new IdleStops(parts);
   }
 
   get machine(): Machine {
@@ -73,9 +77,15 @@ export class Driver {
    * is asked for after it.
    *
    * @param guard refuses the start when the caller may not change the machine; called again when its turn has come
+   * @param caller who asked for it
    * @throws Fault INVALID_STATE, of `guard`; as {@link launch} does
    */
-  async start(watchMs: number, guard: Guard = () => {}, signal?: AbortSignal): Promise<StartResult> {
+  async start(
+    watchMs: number,
+    guard: Guard = () => {},
+    signal?: AbortSignal,
+    caller?: Caller,
+  ): Promise<StartResult> {
     const wasStopped = this.watchStops();
     for (;;) {
       const decision = allowed(decideStart(this.machine, this.activity));
@@ -86,7 +96,7 @@ export class Driver {
       if (decision.kind === "wait") {
         await abortable(this.#queue.last ? passed(this.#queue.last) : this.#endWhatIsLeft(), signal);
       } else {
-        const result = await this.#joinStart(guard);
+        const result = await this.#joinStart(guard, caller);
         if (result) {
           await this.#watch(watchMs);
           return { ...result, machine: this.machine };
@@ -104,12 +114,12 @@ export class Driver {
   }
 
   /** Joins the start that is under way, or begins one. Undefined: that of another caller may not change the machine. */
-  async #joinStart(guard: Guard): Promise<StartResult | undefined> {
-    if (this.#queue.last?.kind !== "start") return this.#beginStart(undefined, guard);
+  async #joinStart(guard: Guard, caller: Caller | undefined): Promise<StartResult | undefined> {
+    if (this.#queue.last?.kind !== "start") return this.#beginStart(undefined, guard, caller);
     try {
       return await this.#queue.last.done;
     } catch (err) {
-      if (hasReason(err, "LEASE_HELD")) return undefined;
+      if (hasReason(err, "LEASE_HELD") || hasReason(err, "MACHINE_CORDONED")) return undefined;
       throw err;
     }
   }
@@ -137,12 +147,12 @@ export class Driver {
     else if ((await Promise.race([vm.exited, undefined])) !== undefined) await exit;
   }
 
-  #beginStart(cause?: StartCause, guard?: Guard): Promise<StartResult> {
+  #beginStart(cause?: StartCause, guard?: Guard, caller?: Caller): Promise<StartResult> {
     const cancellation = new AbortController();
     const { runtime } = this;
     const start =
       cause === undefined
-        ? () => launch(runtime, this.#parts, cancellation.signal, undefined, guard)
+        ? () => launch(runtime, this.#parts, cancellation.signal, undefined, guard, caller)
         : () => launchAgain(runtime, this.#parts, cancellation.signal, cause);
     const done = measureStart(() => this.#queue.after(start));
     return this.#accept({ kind: "start", done, cancellation });
@@ -158,6 +168,20 @@ export class Driver {
       return { machine: this.machine, already: true };
     }
     return this.#stop(options);
+  }
+
+  /**
+   * Stops the machine if it is idle: decided in the moment in which nothing that a proxy says can come before the stop.
+   *
+   * @throws Fault MACHINE_IN_USE, INVALID_STATE, of `idle.guard`
+   */
+  async stopIdle(options: StopOptions, idle: IdleStop): Promise<StopResult> {
+    if (this.machine.state === "stopped" && this.activity === undefined) return this.stop(options);
+    if (this.activity === "stop") return this.stop(options);
+    // Also now, so that one in use has no stop under way that another call could join.
+    this.#idleStops.require(this.machine, this.activity, idle);
+    this.#stops += 1;
+    return this.#beginStop(options, (stopOperation) => stopOperation.run(), idle);
   }
 
   #stop(options: StopOptions): Promise<StopResult> {
@@ -209,6 +233,7 @@ export class Driver {
     if (this.#queue.last?.kind === "destroy") return this.#queue.last.done;
     const before = this.#queue.all;
     const removal = this.#queue.after(() => remove(this.runtime, this.#parts, why));
+    this.#leave(removal);
     const done = this.#accept({ kind: "destroy", done: removal });
     const reason = cancelled(this.machine.id, "destroyed");
     this.#pulls.abort(reason);
@@ -296,6 +321,7 @@ export class Driver {
     const cancellation = new AbortController();
     const { signal } = cancellation;
     const done = this.#queue.after(() => restart(this.runtime, this.#parts, stopOperation, signal, guard));
+    this.#leave(done);
     return this.#accept({ kind: "restart", done, cancellation, stopOperation });
   }
 
@@ -303,20 +329,40 @@ export class Driver {
     const cancellation = new AbortController();
     const operation = new UpdateOperation(this.runtime, this.#parts);
     const done = this.#queue.after(() => run(operation, cancellation.signal));
+    this.#leave(done);
     return this.#accept({ kind: "update", done, cancellation, stopOperation: operation, trial: operation });
   }
 
   #beginStop(
     options: StopOptions,
     run: (stopOperation: StopOperation) => Promise<Machine>,
+    idle?: IdleStop,
   ): Promise<StopResult> {
-    const stopOperation = new StopOperation(this.runtime, this.#parts, options);
+    const intent = idle && this.#idleStops.intent(idle);
+    const stopOperation = new StopOperation(this.runtime, this.#parts, options, intent);
     const before = this.#queue.all;
     const stop = async () => ({ machine: await run(stopOperation), already: false });
     const done = measureStop(() => this.#queue.after(stop));
+    this.#leave(done, idle === undefined);
     this.#accept({ kind: "stop", done, stopOperation });
     for (const each of before) cutShort(each, cancelled(this.machine.id, "stopped"), options);
     return done;
+  }
+
+  /** Tells proxies of the end of a run that a call has asked for, until the state does or the call has failed. */
+  #leave(done: Promise<unknown>, isCertain = true): void {
+    const { proxies } = this.#parts;
+    const { id } = this.runtime;
+    if (isCertain && this.runtime.machine.state === "started") proxies.leave(id);
+    const settle = () => proxies.settle(id);
+    done.then(settle, settle);
+  }
+
+  #changed(after: Machine, before: Machine): void {
+    const { proxies } = this.#parts;
+    if (after.state !== "started") proxies.settle(after.id);
+    else if (before.state !== "started") proxies.uses.started(after.id);
+    this.#due.changed(after, before);
   }
 
   #accept<A extends Accepted>(accepted: A): A["done"] {

@@ -13,6 +13,7 @@ import { ready } from "../machines/update.ts";
 import type { ImagePins } from "./image-pins.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import type { RemoveReason } from "./remove.ts";
+import type { StopOptions } from "./stop-operation.ts";
 
 export interface DueParts {
   readonly clock: Clock;
@@ -30,6 +31,7 @@ interface Worker {
   readonly activity: string | undefined;
   startDue(cause: StartCause): Promise<void>;
   resumeUpdate(): Promise<void>;
+  stop(options: StopOptions): Promise<unknown>;
   destroy(force: boolean, why: RemoveReason): Promise<Machine>;
 }
 
@@ -39,6 +41,7 @@ const MAX_TIMER_MS = 24 * 60 * 60_000;
 const RETRY_MS = 1_000;
 /** How long the exit of a VM that was taken over may take. */
 const EXIT_MS = 100;
+const LIFETIME_OVER = { source: "hostd", message: "it has run for its max_lifetime" } as const;
 const AUTO_DESTROY = {
   source: "hostd",
   message: "its process has ended, and it destroys itself then",
@@ -120,6 +123,9 @@ export class DueWork {
         // A VM that was taken over tells a moment later that its process had ended before.
         if (runtime.vm && (await endsWithin(EXIT_MS, runtime.ended))) return;
         await runtime.note(ready);
+        return;
+      case "lifetime":
+        await this.#worker.stop({ why: LIFETIME_OVER });
         return;
       case "update":
         return this.#worker.resumeUpdate();

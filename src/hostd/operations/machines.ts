@@ -8,10 +8,12 @@ import { refuseSecondOfApp } from "../capacity/app-presence.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import type { Ports } from "../capacity/ports.ts";
 import type { ImageCacheClient, Pin, PullStep } from "../images/imagecache-client.ts";
+import { busyUntilMs, withBusy } from "../machines/busy.ts";
 import { newMachine, prepared } from "../machines/change.ts";
 import { machineOfVm } from "../machines/ids.ts";
 import { guardRight, type NewLease, newLease, type Right } from "../machines/lease.ts";
 import {
+  type Caller,
   hostNumberOf,
   invalidState,
   type Machine,
@@ -40,6 +42,14 @@ export interface Award {
   readonly keepForLaunch: boolean;
   /** Lease that the machine begins with. */
   readonly lease?: NewLease | undefined;
+}
+
+/** Proof that a call may start a machine, and who asked for it. */
+export interface StartRight extends Right {
+  readonly signal?: AbortSignal;
+  readonly caller?: Caller;
+  /** Needs no right, but refuses a cordoned machine. */
+  readonly isFromProxy?: boolean;
 }
 
 export type MachinesParts = Omit<DriverParts, "pins"> & {
@@ -120,14 +130,40 @@ export class Machines {
     id: MachineId,
     org: string,
     watchMs: number,
-    { signal, ...right }: Right & { readonly signal?: AbortSignal } = {},
+    { signal, caller, isFromProxy = false, ...right }: StartRight = {},
   ): Promise<StartResult> {
-    const driver = this.driver(this.guarded(id, org, right).id);
-    return driver.start(watchMs, this.#guard(right), signal);
+    const machine = this.get(id, org);
+    const guard = isFromProxy ? refuseCordoned : this.#guard(right);
+    guard(machine);
+    return this.driver(machine.id).start(watchMs, guard, signal, caller);
   }
 
   async stop(id: MachineId, org: string, options: StopOptions, right: Right = {}): Promise<StopResult> {
     return this.driver(this.guarded(id, org, right).id).stop(options);
+  }
+
+  /** Stops a machine that no proxy has used for so long, and whose program is not busy. @throws Fault MACHINE_IN_USE */
+  async stopIdle(
+    id: MachineId,
+    org: string,
+    options: StopOptions,
+    unusedForMs: number,
+    right: Right = {},
+  ): Promise<StopResult> {
+    const driver = this.driver(this.guarded(id, org, right).id);
+    return driver.stopIdle(options, { unusedForMs, guard: this.#guard(right) });
+  }
+
+  /**
+   * Records until when the program of a machine says that it is busy, and returns until when that
+   * counts; undefined: it is not busy.
+   */
+  async setBusy(id: MachineId, untilMs: number): Promise<number | undefined> {
+    const { runtime } = this.driver(id);
+    await runtime.note((machine, at) =>
+      machine.state === "started" ? withBusy(machine, untilMs, at) : undefined,
+    );
+    return busyUntilMs(runtime.machine, this.#parts.clock.now());
   }
 
   async restart(id: MachineId, org: string, options: StopOptions, right: Right): Promise<Machine> {
@@ -218,6 +254,7 @@ export class Machines {
 
   pruneDrivers(): void {
     for (const id of this.#drivers.keys()) if (!this.#parts.store.get(id)) this.#drivers.delete(id);
+    this.#parts.proxies.uses.prune((id) => this.#parts.store.get(id) !== undefined);
   }
 
   /** Stops listening to all VMs, which go on. */
@@ -291,6 +328,13 @@ export class Machines {
       { machine_id: id, host_number: String(number), machine_host_number: String(owner) },
     );
   }
+}
+
+/** @throws Fault MACHINE_CORDONED */
+function refuseCordoned({ id, isCordoned }: Machine): void {
+  if (!isCordoned) return;
+  const message = `machine ${id} is cordoned: proxies send it no requests`;
+  throw new Fault("FAILED_PRECONDITION", "MACHINE_CORDONED", message, { machine_id: id });
 }
 
 function checkSize(spec: Award["spec"], held: { cpus: number; memoryMb: number }): void {

@@ -3,7 +3,7 @@ import { logger } from "../../lib/runtime/log.ts";
 import { endsWithin } from "../../lib/runtime/wait.ts";
 import { signalNumber } from "../../lib/signals/signals.ts";
 import { stoppedWithoutProcess, stopping } from "../machines/change.ts";
-import type { Change, Machine, PendingStop } from "../machines/machine.ts";
+import type { Change, Machine, PendingStop, StopReason } from "../machines/machine.ts";
 import { MAX_STOP_MS } from "../machines/machine-config.ts";
 import type { Stamp } from "../machines/stamp.ts";
 import type { Vm } from "../vmm/vmm.ts";
@@ -14,6 +14,8 @@ export interface StopOptions {
   readonly signal?: string;
   /** Grace, from the signal to SIGKILL. */
   readonly timeoutMs?: number;
+  /** Default: a user asked for it. */
+  readonly why?: StopReason;
 }
 
 export interface StopParts {
@@ -29,7 +31,12 @@ const DEFAULT_SIGNAL = "SIGINT";
 const SIGINT = 2;
 
 /** Makes the change that begins a stop; undefined when nothing is to be stopped. */
-export type StopIntent = (machine: Machine, stop: PendingStop, at: Stamp) => Change | undefined;
+export type StopIntent = (
+  machine: Machine,
+  stop: PendingStop,
+  at: Stamp,
+  why?: StopReason,
+) => Change | undefined;
 
 /** One stop of a machine: signal, grace, SIGKILL, and the destruction of the VM. */
 export class StopOperation {
@@ -68,7 +75,7 @@ export class StopOperation {
     const runtime = this.#runtime;
     const stop = this.#pendingStop({ ...this.#options, ...this.#late });
     this.#late = undefined;
-    const machine = await runtime.intend((now, at) => this.#intent(now, stop, at));
+    const machine = await runtime.intend((now, at) => this.#intent(now, stop, at, this.#options.why));
     // A restarted hostd could not take over the VM of this start.
     if (machine.state === "starting" && machine.vmId !== undefined)
       await runtime.abandonVm(machine.vmId, NOT_TAKEN_OVER);
@@ -144,15 +151,17 @@ export class StopOperation {
   }
 }
 
-function intendStop(machine: Machine, stop: PendingStop, at: Stamp): Change | undefined {
+function intendStop(machine: Machine, stop: PendingStop, at: Stamp, why?: StopReason): Change | undefined {
   switch (machine.state) {
     case "started":
-      return stopping(machine, stop, at);
+      return stopping(machine, stop, at, why);
     case "created":
     case "failed":
     case "restarting":
     case "updating":
-      return machine.vmId === undefined ? stoppedWithoutProcess(machine, at) : stopping(machine, stop, at);
+      return machine.vmId === undefined
+        ? stoppedWithoutProcess(machine, at)
+        : stopping(machine, stop, at, why);
     default:
       return undefined;
   }

@@ -9,6 +9,7 @@ import { StartQueue } from "../../../src/hostd/operations/launch/start-queue.ts"
 import type { Machines, MachinesParts } from "../../../src/hostd/operations/machines.ts";
 import { reconcileAtStart, sweep } from "../../../src/hostd/operations/reconcile.ts";
 import { Teardowns } from "../../../src/hostd/operations/teardowns.ts";
+import { Proxies } from "../../../src/hostd/proxies/proxies.ts";
 import { reportToProto } from "../../../src/hostd/reports/convert-report.ts";
 import { Outbox, type ReportsApi } from "../../../src/hostd/reports/outbox.ts";
 import { OutboxProgress } from "../../../src/hostd/reports/outbox-progress.ts";
@@ -115,6 +116,7 @@ export class SimHost {
       clock,
       ids: ids(store.all()),
       limits: LIMITS,
+      proxies: new Proxies({ lostUseMs: LIMITS.lostUseMs, clock }),
       closing: new AbortController().signal,
     };
     const machines = this.#surroundings.machines(host);

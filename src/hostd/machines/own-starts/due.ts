@@ -1,4 +1,5 @@
 import type { Machine } from "../machine.ts";
+import { isMove } from "../stamp.ts";
 import { isActive, isStartable } from "../states.ts";
 import { MAX_PAUSE_MS } from "./restarts.ts";
 
@@ -6,7 +7,7 @@ import { MAX_PAUSE_MS } from "./restarts.ts";
 export interface Due {
   /** On the wall clock; 0: at once. */
   readonly atMs: number;
-  readonly what: "policy" | "restart" | "update" | "ready" | "schedule" | "destroy";
+  readonly what: "policy" | "restart" | "update" | "ready" | "schedule" | "destroy" | "lifetime";
   /** Longest time that it can be ahead. Absent: any. */
   readonly withinMs?: number;
 }
@@ -22,7 +23,7 @@ export function leftMs({ atMs, withinMs = Number.POSITIVE_INFINITY }: Due, nowMs
  * stored, so it survives restarts.
  */
 export function nextDue(machine: Machine): Due | undefined {
-  const { state, vmId, restartAtMs, scheduledAtMs, update } = machine;
+  const { state, vmId, restartAtMs, scheduledAtMs, update, spec } = machine;
   if (vmId === undefined) {
     if (state === "restarting")
       return restartAtMs === undefined
@@ -33,7 +34,10 @@ export function nextDue(machine: Machine): Due | undefined {
   }
   if (state === "started" && update?.readyAtMs !== undefined)
     return { atMs: update.readyAtMs, what: "ready", withinMs: update.rollbackWithinMs ?? 0 };
+  const endMs = lifetimeEndMs(machine);
   const isScheduled = scheduledAtMs !== undefined && (isStartable(state) || isActive(state));
+  if (endMs !== undefined && !(isScheduled && scheduledAtMs < endMs))
+    return { atMs: endMs, what: "lifetime", withinMs: spec.config.maxLifetimeMs ?? 0 };
   return isScheduled ? { atMs: scheduledAtMs, what: "schedule" } : undefined;
 }
 
@@ -43,10 +47,18 @@ export function nextStartMs(machine: Machine): number | undefined {
   return machine.scheduledAtMs;
 }
 
+/** Returns when a machine is stopped because its run has lasted long enough; undefined: never. */
+export function lifetimeEndMs({ state, runAtMs, spec }: Machine): number | undefined {
+  const { maxLifetimeMs = 0 } = spec.config;
+  return state !== "started" || runAtMs === undefined || maxLifetimeMs === 0
+    ? undefined
+    : runAtMs + maxLifetimeMs;
+}
+
 /** Whether a machine is to destroy itself: its process has ended, and nothing starts it again. */
 function isFinished({ state, spec, events, lastStartTraceId }: Machine): boolean {
   if (state !== "stopped" || !spec.config.autoDestroy) return false;
-  const last = events.find(({ type }) => type !== "cordon" && type !== "uncordon");
+  const last = events.find(isMove);
   const isOver = last?.type === "exit" || last?.type === "stop";
   // A stop of a machine that was never started ends nothing.
   const hasStarted =

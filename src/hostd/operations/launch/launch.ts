@@ -7,7 +7,7 @@ import type { Ports } from "../../capacity/ports.ts";
 import type { LogStore } from "../../logs/log-store.ts";
 import { startCancelled, started, startFailed, startInterrupted, starting } from "../../machines/change.ts";
 import type { Ids } from "../../machines/ids.ts";
-import type { Machine, StartCause } from "../../machines/machine.ts";
+import type { Caller, Machine, StartCause } from "../../machines/machine.ts";
 import type { MachineState } from "../../machines/states.ts";
 import { LaunchError, type Vm, type Vmm, type Workload } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
@@ -41,6 +41,7 @@ interface Plan {
   readonly vmId: string;
   readonly ports: readonly number[];
   readonly cause: StartCause | undefined;
+  readonly caller: Caller | undefined;
 }
 
 /** Time that an aborted launch has to end. */
@@ -56,6 +57,7 @@ const ABORT_LIMIT_MS = 5_000;
  * @param signal aborts, with a Fault, when the start is cancelled
  * @param cause undefined: a call to start it
  * @param guard called before the intent is stored
+ * @param caller who asked for it
  * @throws Fault of `guard`, HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is unchanged. EXEC_FAILED, START_FAILED,
  *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is unchanged, or `stopped`
  */
@@ -65,6 +67,7 @@ export async function launch(
   signal: AbortSignal,
   cause?: StartCause,
   guard: Guard = () => {},
+  caller?: Caller,
 ): Promise<StartResult> {
   const { id } = runtime;
   const previous = runtime.machine.state;
@@ -75,7 +78,7 @@ export async function launch(
     );
     try {
       const ports = await withSpan("hostd.ports", {}, () => confirmPorts(runtime, parts, vmId, signal));
-      const plan = { guard, vmId, ports, cause };
+      const plan = { guard, vmId, ports, cause, caller };
       runtime.launching = vmId;
       const stored = withSpan("hostd.store", {}, () => storeIntent(runtime, plan));
       const vm = await bringUp(runtime, parts, plan, stored, signal);

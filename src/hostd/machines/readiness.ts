@@ -1,0 +1,36 @@
+import type { Change, CheckStatus, Machine } from "./machine.ts";
+import { nextGeneration, type Stamp, withEvent } from "./stamp.ts";
+
+/** What the checks of a run say. */
+export interface Health {
+  readonly isReady: boolean;
+  readonly checks: readonly CheckStatus[];
+}
+
+/** Events of checks that a machine keeps: they must not displace those of its states. */
+const MAX_CHECK_EVENTS = 5;
+
+/** Begins a run: a machine without anything to wait for is ready at once. */
+export function beginRun(machine: Machine): Machine {
+  return { ...machine, isReady: true };
+}
+
+/** Records what the checks say, with an event when that is worth one. @param vmId of the run that they are of */
+export function withHealth(
+  machine: Machine,
+  vmId: string,
+  health: Health,
+  event: { readonly type: "ready" | "check"; readonly message: string } | undefined,
+  at: Stamp,
+): Change | undefined {
+  if (machine.state !== "started" || machine.vmId !== vmId) return undefined;
+  const next = { ...nextGeneration(machine, at), ...health };
+  if (!event) return { machine: next };
+  return withEvent(withoutOldChecks(next), { ...event, source: "hostd" }, at);
+}
+
+function withoutOldChecks(machine: Machine): Machine {
+  let count = 0;
+  const isKept = (type: string) => (type !== "ready" && type !== "check") || ++count < MAX_CHECK_EVENTS;
+  return { ...machine, events: machine.events.filter(({ type }) => isKept(type)) };
+}

@@ -1,0 +1,299 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import {
+  SetMachineCordonRequest,
+  StartMachineRequest,
+  StopMachineRequest,
+} from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
+import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { machineId } from "../../../../src/hostd/machines/machine.ts";
+import { call } from "../../../../src/lib/grpc/client.ts";
+import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
+import { expectCleanAfterRemoval } from "../clean.ts";
+import { hostFolder, startHost, type TestHost } from "../fixture.ts";
+import { newId } from "../requests.ts";
+import { AttachedProxy } from "./attached-proxy.ts";
+
+const SCOPE = { timeoutMs: 20_000 };
+const LOST_USE_MS = 30_000;
+const { STARTED, STOPPED, STOPPING, CREATED } = MachineState;
+
+/** Real time, which tests move on. */
+const clock = {
+  aheadMs: 0,
+  now: () => Date.now() + clock.aheadMs,
+  monotonicMs: () => performance.now() + clock.aheadMs,
+};
+
+let host: TestHost;
+const attached: AttachedProxy[] = [];
+beforeAll(async () => {
+  host = await startHost({ clock });
+  clock.aheadMs += LOST_USE_MS;
+});
+afterAll(() => host.close());
+afterEach(async () => {
+  for (const proxy of attached.splice(0)) proxy.leave();
+  for (const { id } of host.machines.list()) await host.destroyLeased(id);
+  await expectCleanAfterRemoval(host);
+});
+
+function attach(proxyId = "p-1"): AttachedProxy {
+  const proxy = new AttachedProxy(host.client, proxyId);
+  attached.push(proxy);
+  return proxy;
+}
+
+async function started(config = {}): Promise<string> {
+  const { id } = await host.created({ config });
+  await host.start(id);
+  return id;
+}
+
+async function use(proxy: AttachedProxy, id: string): Promise<void> {
+  await proxy.say({ useIds: [id] });
+  await expect.poll(() => proxy.used.has(id)).toBe(true);
+}
+
+function stopIdle(id: string, unusedForMs = 0, at = host) {
+  const request = { machineId: id, ifUnusedFor: durationToProto(unusedForMs), source: "proxy" };
+  return call(at.client, at.client.stopMachine, StopMachineRequest.create(request), SCOPE);
+}
+
+function startFromProxy(id: string) {
+  const request = { machineId: id, source: "proxy", fromProxy: true };
+  return call(host.client, host.client.startMachine, StartMachineRequest.create(request), SCOPE);
+}
+
+const inUse = { code: "FAILED_PRECONDITION", reason: "MACHINE_IN_USE" };
+
+describe("an attached proxy", () => {
+  test("hears how a machine is, each of its changes, and that it is gone", async () => {
+    const services = [{ protocol: "tcp", internalPort: 80 }];
+    const { id } = await host.created({ config: { services } });
+    const proxy = attach();
+    await proxy.say({ watchIds: [id] });
+    await expect.poll(() => proxy.machines.get(id)?.state).toBe(CREATED);
+    expect(proxy.lostUseMs).toBe(LOST_USE_MS);
+
+    await host.start(id);
+    await expect.poll(() => proxy.machines.get(id)?.ready).toBe(true);
+    const { serviceAddresses, generation, instanceId } = await host.get(id);
+    expect(proxy.machines.get(id)).toMatchObject({
+      state: STARTED,
+      serviceAddresses,
+      instanceId,
+      generation,
+    });
+    const request = SetMachineCordonRequest.create({ machineId: id, cordoned: true });
+    await call(host.client, host.client.setMachineCordon, request, SCOPE);
+    await expect.poll(() => proxy.machines.get(id)?.cordoned).toBe(true);
+    await host.stop(id);
+    await expect.poll(() => proxy.machines.get(id)).toMatchObject({ state: STOPPED, lastEventType: "exit" });
+    expect(proxy.machines.get(id)?.ready).toBe(false);
+
+    const generations = proxy.heard.map((machine) => machine.generation);
+    expect(generations).toEqual(generations.toSorted((a, b) => Number(a - b)));
+    const unknown = newId();
+    await proxy.say({ watchIds: [unknown] });
+    await expect.poll(() => proxy.machines.get(unknown)?.missing).toBe(true);
+  });
+
+  test("hears of a stop before the program does", async () => {
+    const { id } = await host.created({ exec: ["sim-signal-ignore"] });
+    await host.start(id);
+    const proxy = attach();
+    await proxy.say({ watchIds: [id] });
+    await expect.poll(() => proxy.machines.get(id)?.state).toBe(STARTED);
+
+    const stopping = host.stop(id, { timeoutMs: 300_000 });
+
+    await expect.poll(() => proxy.machines.get(id)).toMatchObject({ state: STOPPING, ready: false });
+    await host.stop(id, { signal: "SIGKILL" });
+    await stopping;
+    const states = proxy.heard.map(({ state }) => state);
+    expect(states.slice(states.indexOf(STOPPING))).not.toContain(STARTED);
+  });
+
+  test("must name itself, once", async () => {
+    const nameless = attach("");
+    await expect.poll(() => nameless.fault).toMatchObject({ reason: "INVALID_FIELDS" });
+    const proxy = attach();
+    await expect.poll(() => proxy.lostUseMs).toBe(LOST_USE_MS);
+    await proxy.say({ proxyId: "another" });
+    await expect.poll(() => proxy.fault).toMatchObject({ reason: "INVALID_FIELDS" });
+  });
+
+  test("takes the place of its own earlier stream", async () => {
+    const first = attach("p-same");
+    await expect.poll(() => first.lostUseMs).toBe(LOST_USE_MS);
+    const second = attach("p-same");
+
+    await expect.poll(() => first.fault).toMatchObject({ code: "ABORTED", reason: "PROXY_REPLACED" });
+    expect(second.fault).toBeUndefined();
+  });
+
+  test("may not name too many machines in a message", async () => {
+    const proxy = attach();
+    await proxy.say({ watchIds: Array.from({ length: 10_001 }, () => newId()) });
+    await expect.poll(() => proxy.fault).toMatchObject({ code: "RESOURCE_EXHAUSTED" });
+  });
+});
+
+describe("a stop for being idle", () => {
+  test("stops a machine that has been unused for long enough, as the proxy's event", async () => {
+    const id = await started();
+    await expect(stopIdle(id, 60_000)).rejects.toMatchObject(inUse);
+    clock.aheadMs += 60_000;
+
+    const { machine } = await stopIdle(id, 60_000);
+
+    expect(machine?.state).toBe(STOPPED);
+    expect(machine?.events.find(({ type }) => type === "stop")?.source).toBe("proxy");
+    expect((await stopIdle(id)).alreadyStopped).toBe(true);
+  });
+
+  test("is refused while any proxy uses the machine, and the idle time begins when the last has", async () => {
+    const id = await started();
+    const [one, two] = [attach("p-1"), attach("p-2")];
+    await use(one, id);
+    await use(two, id);
+    clock.aheadMs += 600_000;
+    await expect(stopIdle(id)).rejects.toMatchObject(inUse);
+    await one.say({ released: [{ machineId: id, unusedFor: durationToProto(500_000) }] });
+    await expect(stopIdle(id)).rejects.toMatchObject({ ...inUse, retryAfterMs: 1_000 });
+
+    await two.say({ released: [{ machineId: id, unusedFor: durationToProto(20_000) }] });
+
+    await expect.poll(() => stopIdle(id, 60_000).catch((err) => err.retryAfterMs)).toBeGreaterThan(30_000);
+    clock.aheadMs += 40_000;
+    expect((await stopIdle(id, 60_000)).machine?.state).toBe(STOPPED);
+  });
+
+  test("is refused for a while after a proxy that uses the machine is lost", async () => {
+    const id = await started();
+    const proxy = attach();
+    await use(proxy, id);
+    proxy.leave();
+    await expect.poll(() => proxy.fault).not.toBeUndefined();
+    await expect
+      .poll(() => stopIdle(id).catch((err) => err.retryAfterMs))
+      .toBeGreaterThan(LOST_USE_MS - 20_000);
+
+    clock.aheadMs += LOST_USE_MS;
+
+    expect((await stopIdle(id)).machine?.state).toBe(STOPPED);
+  });
+
+  test("is refused for a while by a new hostd, which knows no uses", async () => {
+    const folder = hostFolder();
+    const old = await startHost({ dir: folder.path, clock });
+    const { id } = await old.created();
+    await old.start(id);
+    await old.close();
+    const next = await startHost({ dir: folder.path, clock });
+
+    await expect(stopIdle(id, 0, next)).rejects.toMatchObject(inUse);
+    clock.aheadMs += LOST_USE_MS;
+    expect((await stopIdle(id, 0, next)).machine?.state).toBe(STOPPED);
+
+    await next.close();
+    folder.remove();
+  });
+
+  test("is refused while the program is busy, at most for the ceiling", async () => {
+    const id = await started();
+    await host.machines.setBusy(machineId(id), clock.now() + 100 * 60_000);
+    expect((await host.get(id)).busyUntilTime?.getTime()).toBeLessThanOrEqual(clock.now() + 60 * 60_000);
+    await expect(stopIdle(id)).rejects.toMatchObject({ ...inUse, message: expect.stringContaining("busy") });
+
+    clock.aheadMs += 60 * 60_000;
+
+    expect((await stopIdle(id)).machine?.state).toBe(STOPPED);
+  });
+
+  test("is refused for a machine that somebody holds the lease of", async () => {
+    const id = await started();
+    await host.acquire(id);
+    await expect(stopIdle(id)).rejects.toMatchObject({ code: "ABORTED", reason: "LEASE_HELD" });
+  });
+
+  test("is refused for a machine that is not started, and tells who may not ask", async () => {
+    const { id } = await host.created();
+    await expect(stopIdle(id)).rejects.toMatchObject({ reason: "INVALID_STATE" });
+    const request = StopMachineRequest.create({ machineId: id, source: "hostd" });
+    await expect(call(host.client, host.client.stopMachine, request, SCOPE)).rejects.toMatchObject({
+      reason: "INVALID_FIELDS",
+    });
+  });
+
+  test("is decided in one step with the uses, whichever of them comes first", async () => {
+    const proxy = attach();
+    for (let round = 0; round < 20; round += 1) {
+      const id = await started();
+      const wait = new Promise((resolve) => setImmediate(resolve));
+      const stopped = stopIdle(id).then(
+        () => true,
+        () => false,
+      );
+      if (round % 2 === 0) await wait;
+      await proxy.say({ useIds: [id] });
+      await expect.poll(() => proxy.used.has(id)).toBe(true);
+      const toldAtUse = proxy.machines.get(id)?.state;
+
+      expect({ toldAtUse, stopped: await stopped }).toEqual(
+        toldAtUse === STARTED ? { toldAtUse, stopped: false } : { toldAtUse, stopped: true },
+      );
+      await host.destroyLeased(id);
+    }
+  });
+
+  test("that cannot be stored leaves the machine to the proxies", async () => {
+    const id = await started();
+    const proxy = attach();
+    await proxy.say({ watchIds: [id] });
+    await expect.poll(() => proxy.machines.get(id)?.ready).toBe(true);
+    const { intend } = host.store;
+    host.store.intend = () => Promise.reject(new Error("no room"));
+
+    await expect(stopIdle(id)).rejects.toMatchObject({ code: "INTERNAL" });
+
+    host.store.intend = intend;
+    await expect.poll(() => proxy.machines.get(id)).toMatchObject({ state: STARTED, ready: true });
+    expect((await stopIdle(id)).machine?.state).toBe(STOPPED);
+  });
+});
+
+describe("a start by a proxy", () => {
+  test("needs no lease, and its event names the proxy", async () => {
+    const { id } = await host.created();
+    await host.acquire(id);
+
+    const { machine } = await startFromProxy(id);
+
+    expect(machine?.state).toBe(STARTED);
+    expect(machine?.events[0]).toMatchObject({ type: "start", source: "proxy" });
+  });
+
+  test("does not start a cordoned machine", async () => {
+    const { id } = await host.created();
+    const request = SetMachineCordonRequest.create({ machineId: id, cordoned: true });
+    await call(host.client, host.client.setMachineCordon, request, SCOPE);
+
+    await expect(startFromProxy(id)).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      reason: "MACHINE_CORDONED",
+    });
+    expect((await host.start(id)).machine?.state).toBe(STARTED);
+  });
+
+  test("that comes during an idle stop starts the machine again", async () => {
+    const id = await started({ stopConfig: { timeout: durationToProto(50) } });
+    const stopping = stopIdle(id);
+    await expect.poll(async () => (await host.get(id)).state).not.toBe(STARTED);
+
+    const { machine } = await startFromProxy(id);
+
+    expect(machine?.state).toBe(STARTED);
+    await stopping;
+  });
+});
