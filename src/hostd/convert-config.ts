@@ -1,8 +1,10 @@
 import type { Duration } from "../gen/google/protobuf/duration.ts";
-import * as pb from "../gen/windhover/machines/v1/machine.ts";
+import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { invalid } from "../lib/faults/fault.ts";
 import { durationFromProto, durationToProto } from "../lib/grpc/messages/duration.ts";
 import { mapFromProto, mapToProto } from "../lib/grpc/messages/maps.ts";
+import { lifeFromProto, lifeToProto } from "../lib/service-config/convert-check.ts";
+import { serviceSettingsFromProto, serviceToProto } from "../lib/service-config/convert-service.ts";
 import {
   type FileConfig,
   MAX_STOP_MS,
@@ -33,6 +35,7 @@ export function configFromProto(config: pb.MachineConfig | undefined, path: stri
     ...(config && config.files.length > 0 ? { files: config.files.map(fileFromProto) } : {}),
     ...(config?.dns ? { dns: { ...config.dns } } : {}),
     ...(config?.extra ? { extra: config.extra } : {}),
+    ...lifeFromProto(config),
   };
 }
 
@@ -56,7 +59,7 @@ export function configToProto(config: MachineConfig): pb.MachineConfig {
           cmd: [...init.cmd],
         }
       : undefined,
-    services: services.map((service) => pb.ServiceConfig.fromPartial(service)),
+    services: services.map(serviceToProto),
     stopConfig: hasStop ? { signal: stop.signal, timeout: durationToProto(stop.timeoutMs) } : undefined,
     metadata: mapToProto(metadata),
     restart: restart && { ...restart },
@@ -70,7 +73,7 @@ export function configToProto(config: MachineConfig): pb.MachineConfig {
       hostname: dns.hostname,
     },
     extra: extra && { ...extra },
-    ...{ checks: new Map(), snapshot: "", maxLifetime: undefined, maxBusy: undefined },
+    ...lifeToProto(config),
   };
 }
 
@@ -86,8 +89,13 @@ export function between(
   throw invalid([{ field, description: `must be from ${minMs} ms to ${maxMs / 1_000} s` }]);
 }
 
-function serviceFromProto({ protocol, internalPort }: pb.ServiceConfig): ServiceConfig {
-  return { protocol: protocol === "udp" ? "udp" : "tcp", internalPort };
+function serviceFromProto(service: pb.ServiceConfig): ServiceConfig {
+  const { protocol, internalPort } = service;
+  return {
+    protocol: protocol === "udp" ? "udp" : "tcp",
+    internalPort,
+    ...serviceSettingsFromProto(service),
+  };
 }
 
 function fileFromProto({ guestPath, content, mode }: pb.FileConfig): FileConfig {

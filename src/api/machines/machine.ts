@@ -1,3 +1,5 @@
+import type { LifeSettings, ServiceSettings } from "../../lib/service-config/service-config.ts";
+
 /** The states of a machine, named as in `windhover.machines.v1.MachineState`. */
 export const MACHINE_STATES = [
   "creating",
@@ -61,7 +63,8 @@ export interface Init {
   readonly tty?: boolean;
 }
 
-export interface Service {
+/** A port of the guest that is published, and what proxies do with it. */
+export interface Service extends ServiceSettings {
   readonly protocol: "tcp" | "udp";
   readonly internalPort: number;
 }
@@ -91,7 +94,7 @@ export interface Dns {
 }
 
 /** A valid configuration with its defaults filled in; see `validateConfig`. */
-export interface MachineConfig {
+export interface MachineConfig extends LifeSettings {
   readonly image: string;
   readonly guest: Guest;
   readonly env: Readonly<Record<string, string>>;

@@ -1,5 +1,7 @@
+import type { LifeSettings, ServiceSettings } from "../../lib/service-config/service-config.ts";
+
 /** Configuration of a machine as the api sent it, with defaults filled in. Returned unchanged. */
-export interface MachineConfig {
+export interface MachineConfig extends LifeSettings {
   readonly image: string;
   readonly guest: { readonly cpuKind: string; readonly cpus: number; readonly memoryMb: number };
   readonly env: Readonly<Record<string, string>>;
@@ -31,8 +33,8 @@ export interface InitConfig {
   readonly tty?: boolean;
 }
 
-/** A port of the guest that a port of the host is forwarded to. */
-export interface ServiceConfig {
+/** A port of the guest that a port of the host is forwarded to, and what proxies do with it. */
+export interface ServiceConfig extends ServiceSettings {
   readonly protocol: "tcp" | "udp";
   readonly internalPort: number;
 }

@@ -1,6 +1,8 @@
-import * as wire from "../../../gen/windhover/machines/v1/machine.ts";
+import type * as wire from "../../../gen/windhover/machines/v1/machine.ts";
 import { durationFromProto, durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapFromProto, mapToProto } from "../../../lib/grpc/messages/maps.ts";
+import { lifeFromProto, lifeToProto } from "../../../lib/service-config/convert-check.ts";
+import { serviceSettingsFromProto, serviceToProto } from "../../../lib/service-config/convert-service.ts";
 import type { Dns, GuestFile, Init, MachineConfig, Restart } from "../machine.ts";
 import type { ConfigInput } from "./validate-config.ts";
 
@@ -12,7 +14,11 @@ export function configInputFromProto(config: wire.MachineConfig | undefined): Co
     guest: config?.guest,
     env: mapFromProto(config?.env),
     init: config?.init && initFromProto(config.init),
-    services: config?.services ?? [],
+    services: (config?.services ?? []).map((service) => ({
+      protocol: service.protocol,
+      internalPort: service.internalPort,
+      ...serviceSettingsFromProto(service),
+    })),
     stop: stop && { signal: stop.signal, timeoutMs: durationFromProto(stop.timeout) },
     metadata: mapFromProto(config?.metadata),
     restart: config?.restart,
@@ -21,6 +27,7 @@ export function configInputFromProto(config: wire.MachineConfig | undefined): Co
     files: (config?.files ?? []).map(fileFromProto),
     dns: config?.dns && dnsFromProto(config.dns),
     extra: config?.extra,
+    ...lifeFromProto(config),
   };
 }
 
@@ -39,9 +46,9 @@ export function configFromProto(config: wire.MachineConfig | undefined): Machine
     },
     env,
     ...(init ? { init } : {}),
-    services: services.map(({ protocol, internalPort }) => ({
-      protocol: protocol === "udp" ? "udp" : "tcp",
-      internalPort,
+    services: services.map((service) => ({
+      ...service,
+      protocol: service.protocol === "udp" ? "udp" : "tcp",
     })),
     stop: { signal: stop?.signal ?? "", timeoutMs: stop?.timeoutMs ?? 0 },
     metadata,
@@ -51,6 +58,7 @@ export function configFromProto(config: wire.MachineConfig | undefined): Machine
     ...(files.length > 0 ? { files } : {}),
     ...(dns ? { dns } : {}),
     ...(extra ? { extra } : {}),
+    ...lifeFromProto(config),
   };
 }
 
@@ -73,10 +81,10 @@ export function configToProto(config: MachineConfig): wire.MachineConfig {
       entrypoint: [...init.entrypoint],
       cmd: [...init.cmd],
     },
-    services: services.map((service) => wire.ServiceConfig.fromPartial(service)),
+    services: services.map(serviceToProto),
     stopConfig: { signal: stop.signal, timeout: durationToProto(stop.timeoutMs) },
     metadata: mapToProto(metadata),
-    ...{ checks: new Map(), snapshot: "", maxLifetime: undefined, maxBusy: undefined },
+    ...lifeToProto(config),
   };
 }
 

@@ -1,19 +1,21 @@
 import type { Violations } from "../../../lib/faults/violations.ts";
-import type { Dns, Guest, GuestFile, Init, MachineConfig, Restart, Service } from "../machine.ts";
+import type { LifeSettings } from "../../../lib/service-config/service-config.ts";
+import type { Dns, Guest, GuestFile, Init, MachineConfig, Restart } from "../machine.ts";
 import { bytes, type Check, isPlain, PLAIN, printable } from "./text.ts";
 import { checkDns } from "./validate-dns.ts";
 import { checkExtra } from "./validate-extra.ts";
 import { checkFiles } from "./validate-files.ts";
 import { checkMetadata } from "./validate-metadata.ts";
+import { checkLife, type ServiceInput, validServices } from "./validate-services.ts";
 import { checkStop } from "./validate-stop.ts";
 
 /** A configuration that is not validated. */
-export interface ConfigInput {
+export interface ConfigInput extends LifeSettings {
   readonly image: string;
   readonly guest?: { readonly cpuKind: string; readonly cpus: number; readonly memoryMb: number } | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly init?: Init | undefined;
-  readonly services: readonly { readonly protocol: string; readonly internalPort: number }[];
+  readonly services: readonly ServiceInput[];
   readonly stop?: { readonly signal: string; readonly timeoutMs?: number | undefined } | undefined;
   readonly metadata: Readonly<Record<string, string>>;
   readonly restart?: { readonly policy: string; readonly maxRetries: number } | undefined;
@@ -36,7 +38,6 @@ const MAX_CONFIG_BYTES = 64 * 1024;
 const MAX_ENV_ENTRIES = 256;
 const MAX_ENV_BYTES = 64 * 1024;
 const MAX_INIT_BYTES = 64 * 1024;
-const MAX_SERVICES = 16;
 const DEFAULT_STOP_MS = 5_000;
 const MAX_UID = 2 ** 32 - 2;
 const MAX_USER_CHARS = 256;
@@ -72,12 +73,13 @@ export function validateConfig(
   checkEnv(env, check);
   if (init) checkInit(init, check);
   checkMetadata("metadata", metadata, check);
-  const { autoDestroy = false, files = [], dns, extra } = input;
+  const { autoDestroy = false, files = [], dns, extra, checks, snapshot, maxLifetimeMs, maxBusyMs } = input;
   const restart = input.restart && validRestart(input.restart, check);
   const schedule = validSchedule(input.schedule ?? "", check);
   checkFiles(files, check);
   if (dns) checkDns(dns, check);
   if (extra) checkExtra(extra, check);
+  checkLife(input, check);
   return {
     image,
     guest: validGuest(input.guest, check),
@@ -92,6 +94,10 @@ export function validateConfig(
     ...(files.length > 0 ? { files } : {}),
     ...(dns ? { dns } : {}),
     ...(extra ? { extra } : {}),
+    ...(checks ? { checks } : {}),
+    ...(snapshot ? { snapshot } : {}),
+    ...(maxLifetimeMs === undefined ? {} : { maxLifetimeMs }),
+    ...(maxBusyMs === undefined ? {} : { maxBusyMs }),
   };
 }
 
@@ -146,24 +152,6 @@ function checkInit(init: Init, check: Check): void {
 function isUser(user: string): boolean {
   if (!USER.test(user) || user.length > MAX_USER_CHARS) return false;
   return user.split(":").every((part) => !/^\d+$/.test(part) || Number(part) <= MAX_UID);
-}
-
-function validServices(input: ConfigInput["services"], check: Check): Service[] {
-  const { length } = input;
-  check(length <= MAX_SERVICES, "services", `must have at most ${MAX_SERVICES} entries, not ${length}`);
-  const seen = new Set<string>();
-  return input.slice(0, MAX_SERVICES).map((service, i) => {
-    const protocol = service.protocol || "tcp";
-    const port = service.internalPort;
-    const at = `services[${i}]`;
-    const isProtocol = protocol === "tcp" || protocol === "udp";
-    check(isProtocol, `${at}.protocol`, `must be tcp or udp, not "${printable(protocol)}"`);
-    check(port >= 1 && port <= 65_535, `${at}.internal_port`, `must be 1 to 65535, not ${port}`);
-    const key = `${protocol}/${port}`;
-    check(!seen.has(key), at, `${key} is there already: each protocol and port once`);
-    seen.add(key);
-    return { protocol: protocol === "udp" ? "udp" : "tcp", internalPort: port };
-  });
 }
 
 function validStop(input: ConfigInput["stop"], violations: Violations): MachineConfig["stop"] {
