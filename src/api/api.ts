@@ -16,6 +16,7 @@ import { AcquireStore } from "./acquire/acquire-store.ts";
 import { Acquirer } from "./acquire/acquirer.ts";
 import { apiTools } from "./acquire/api-tools.ts";
 import { AppStore } from "./apps/app-store.ts";
+import { HostnameStore } from "./apps/hostname-store.ts";
 import { CreateRunner } from "./creates/create-runner.ts";
 import { Creates } from "./creates/creates.ts";
 import type { ImageResolver } from "./creates/saga/create-tools.ts";
@@ -95,6 +96,8 @@ export interface ApiOptions {
   readonly sealingKeys?: SealingKeys;
   /** Credentials of the fleet. Default: none. */
   readonly fleetCredentials?: FleetLookup;
+  /** Domains whose names lead to apps by themselves, besides `localhost`. Default: none. */
+  readonly proxyDomains?: readonly string[];
   /** Default: no registry is asked. */
   readonly checkLogin?: LoginCheck;
   readonly clock: Clock;
@@ -252,6 +255,8 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     freshHosts: { directory: hosts, hosts: hostd, nowMs: () => clock.monotonicMs() },
     historyStore: new HistoryStore(database),
     apps,
+    hostnames: new HostnameStore(database),
+    proxyDomains: options.proxyDomains ?? [],
     orgs: new OrganizationStore(database),
     ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },
     statusOf,

@@ -25,6 +25,7 @@ import {
   TOKEN_KEYS_DIR,
 } from "../lib/config/variables.ts";
 import { parseGrant } from "../lib/oci/auth/fleet-credentials.ts";
+import { parseDomain } from "./apps/hostname.ts";
 import type { SchedulerAddress } from "./regions/schedulers.ts";
 import { DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
 import { DEFAULT_IN_PROGRESS_LIMITS } from "./shares/calls-in-progress.ts";
@@ -90,6 +91,11 @@ export const variables = {
   API_STREAMS_PER_ORG: integer(1, 100_000)
     .prefault(DEFAULT_IN_PROGRESS_LIMITS.streams)
     .describe("Most waits, logs and other streams of an organisation that are open in this api."),
+  API_PROXY_DOMAINS: list(parsed(parseDomain).meta({ kind: "domain" }))
+    .prefault("")
+    .describe(
+      "Domains of the fleet, as `PROXY_DOMAINS` of its proxies: `APP.DOMAIN` leads to an app, and no app can be given another name under them.",
+    ),
   API_METRICS_LISTEN: common.metricsListen(),
   API_AUDIT_DIR: common.auditDir("`audit` in `API_STATE_DIR`"),
   API_LOG_LEVEL: common.logLevel(),
@@ -137,6 +143,7 @@ export function readConfig(given: Env) {
     createLimits: { perOrg: values.API_CREATES_PER_ORG, total: values.API_CREATES },
     inProgressLimits: { calls: values.API_CALLS_PER_ORG, streams: values.API_STREAMS_PER_ORG },
     callsAtOnce: values.API_CALLS_AT_ONCE_PER_ORG,
+    proxyDomains: values.API_PROXY_DOMAINS,
     graceMs: values.API_GRACE,
     warmUpCalls: values.API_WARM_UP_CALLS,
     metricsListen: values.API_METRICS_LISTEN,

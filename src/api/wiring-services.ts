@@ -22,8 +22,7 @@ import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Acquirer } from "./acquire/acquirer.ts";
 import { acquireService } from "./acquire/service-acquire.ts";
-import type { DeleteAppParts } from "./apps/delete-app.ts";
-import { appsService } from "./apps/service-apps.ts";
+import { type AppServiceParts, appsService } from "./apps/service-apps.ts";
 import { auditService } from "./audit/service-audit.ts";
 import type { Creates } from "./creates/creates.ts";
 import { createsService } from "./creates/service-creates.ts";
@@ -84,10 +83,10 @@ export interface ServiceParts
   extends ListParts,
     WatchServiceParts,
     RouteServiceParts,
-    DeleteAppParts,
+    AppServiceParts,
     OperatorParts,
     HostSources {
-  readonly apps: DeleteAppParts["apps"];
+  readonly apps: AppServiceParts["apps"];
   readonly orgs: OrganizationStore;
   readonly changes: MachineChanges;
   readonly updates: Updates;

@@ -1,7 +1,6 @@
 import { type AppsServiceServer, App as WireApp } from "../../gen/windhover/machines/v1/apps.ts";
 import { requireScope } from "../../lib/auth/claims.ts";
 import { Violations } from "../../lib/faults/violations.ts";
-import { notBuilt } from "../../lib/grpc/server/not-built.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { authorize } from "../requests/authorize.ts";
 import { timeToProto } from "../requests/convert-time.ts";
@@ -9,8 +8,11 @@ import { checkAppName, checkNetwork, checkRequestId, checkSlug, requireName } fr
 import { readPage } from "../requests/pages.ts";
 import type { App } from "./app.ts";
 import { type DeleteAppParts, deleteApp } from "./delete-app.ts";
+import { type HostnameParts, hostnamesService } from "./service-hostnames.ts";
 
-export function appsService(parts: DeleteAppParts): AppsServiceServer {
+export interface AppServiceParts extends DeleteAppParts, Omit<HostnameParts, "apps"> {}
+
+export function appsService(parts: AppServiceParts): AppsServiceServer {
   const { apps } = parts;
   return {
     createApp: unary(async (req, ctx) => {
@@ -47,9 +49,7 @@ export function appsService(parts: DeleteAppParts): AppsServiceServer {
       const name = requireName("name", req.name, checkAppName);
       return { machinesDestroyed: await deleteApp(parts, name, req.force, caller) };
     }),
-    addHostname: unary(() => notBuilt("AddHostname")),
-    removeHostname: unary(() => notBuilt("RemoveHostname")),
-    listHostnames: unary(() => notBuilt("ListHostnames")),
+    ...hostnamesService(parts),
   };
 }
 

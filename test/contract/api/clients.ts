@@ -8,6 +8,7 @@ import {
 } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceClient } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { RevocationsServiceClient } from "../../../src/gen/windhover/admin/v1/revocations.ts";
+import { RoutesServiceClient } from "../../../src/gen/windhover/admin/v1/routes.ts";
 import { TokensServiceClient } from "../../../src/gen/windhover/admin/v1/tokens.ts";
 import { AppsServiceClient } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import { LeasesServiceClient } from "../../../src/gen/windhover/machines/v1/leases.ts";
@@ -48,6 +49,7 @@ export async function clients(address: string, bearer: string | undefined) {
   const registries = connect(RegistriesServiceClient, address, options);
   const tokens = connect(TokensServiceClient, address, options);
   const revocations = connect(RevocationsServiceClient, address, options);
+  const routes = connect(RoutesServiceClient, address, options);
   const platform = connect(PlatformServiceClient, address, options);
   const audit = connect(AuditServiceClient, address, options);
   return {
@@ -63,6 +65,7 @@ export async function clients(address: string, bearer: string | undefined) {
     revocations,
     audit,
     platform,
+    routes,
     create: (request: CreateInput = {}, signal?: AbortSignal) =>
       call(
         machines,
@@ -86,7 +89,7 @@ export async function clients(address: string, bearer: string | undefined) {
       (await call(machines, machines.getMachine, { machineId }, { timeoutMs: 20_000 })).machine,
     close() {
       for (const client of [machines, leases, apps, orgs, hosts, reservations, reports]) client.close();
-      for (const client of [registries, tokens, revocations, audit, platform]) client.close();
+      for (const client of [registries, tokens, revocations, audit, platform, routes]) client.close();
     },
   };
 }

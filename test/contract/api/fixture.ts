@@ -168,6 +168,7 @@ export async function startApi(
     sealingKeys?: SealingKeys;
     fleetCredentials?: Parameters<typeof openApi>[0]["fleetCredentials"];
     checkLogin?: Parameters<typeof openApi>[0]["checkLogin"];
+    proxyDomains?: readonly string[];
   } = {},
 ) {
   const folder = temporaryFolder("api");
@@ -195,6 +196,7 @@ export async function startApi(
       ...(options.createLimits ? { createLimits: options.createLimits } : {}),
       ...(options.sealingKeys ? { sealingKeys: options.sealingKeys } : {}),
       ...(options.fleetCredentials ? { fleetCredentials: options.fleetCredentials } : {}),
+      ...(options.proxyDomains ? { proxyDomains: options.proxyDomains } : {}),
       ...(options.checkLogin ? { checkLogin: options.checkLogin } : {}),
     },
     stack,
