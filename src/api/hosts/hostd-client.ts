@@ -145,7 +145,8 @@ export function hostdClient(
       }
       const { timeoutMs } = target;
       const timeout = durationToProto(timeoutMs);
-      const request = { ...target, states: target.states.map(stateToProto), timeout, ready: false };
+      const states = target.states.flatMap((state) => (state === "ready" ? [] : [stateToProto(state)]));
+      const request = { ...target, states, timeout, ready: target.states.includes("ready") };
       const scope = scopeOf(timeoutMs + NETWORK_MARGIN_MS, limits);
       const client = streams.at(host.address);
       const { machine } = await call(client, client.waitMachine, request, scope);

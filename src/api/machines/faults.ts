@@ -1,5 +1,5 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import type { MachineState } from "./machine.ts";
+import type { AwaitedState, MachineState } from "./machine.ts";
 
 export function machineNotFound(id: string): Fault {
   return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `there is no machine ${id}`, { machine_id: id });
@@ -12,7 +12,7 @@ export function hostUnreachable(id: string, facts: Readonly<Record<string, strin
 }
 
 /** Makes the fault of a wait for states that cannot be reached without another call. */
-export function unreachableState(id: string, state: MachineState, states: readonly MachineState[]): Fault {
+export function unreachableState(id: string, state: MachineState, states: readonly AwaitedState[]): Fault {
   return new Fault(
     "FAILED_PRECONDITION",
     "STATE_UNREACHABLE",
@@ -26,7 +26,7 @@ export function versionReplaced(
   id: string,
   version: string,
   present: string,
-  states: readonly MachineState[],
+  states: readonly AwaitedState[],
 ): Fault {
   return new Fault(
     "FAILED_PRECONDITION",
@@ -40,7 +40,7 @@ export function versionReplaced(
 export function waitTimeout(
   id: string,
   state: MachineState,
-  states: readonly MachineState[],
+  states: readonly AwaitedState[],
   timeoutMs: number,
 ): Fault {
   return new Fault(

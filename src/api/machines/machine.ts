@@ -24,6 +24,9 @@ export const MACHINE_STATES = [
 /** The state of a machine. `unknown`: a state that only newer programs know. */
 export type MachineState = (typeof MACHINE_STATES)[number] | "unknown";
 
+/** What a wait is for: a state, or that a machine that is started is ready. */
+export type AwaitedState = MachineState | "ready";
+
 /** The states that a machine leaves only by a call, or when its process ends. */
 export const SETTLED_STATES: ReadonlySet<MachineState> = new Set([
   "created",
@@ -245,6 +248,14 @@ export type MachineStatus = Pick<
 export type ReportedMachine =
   | { readonly kind: "whole"; readonly machine: Machine }
   | { readonly kind: "status"; readonly machine: MachineStatus };
+
+/** Whether a machine is in one of several states. */
+export function isInState(
+  { state, ready = false }: Pick<Machine, "state" | "ready">,
+  states: readonly AwaitedState[],
+): boolean {
+  return states.includes(state) || (ready && state === "started" && states.includes("ready"));
+}
 
 /** Whether `a` describes a later generation of a machine than `b`. */
 export function isNewer(a: Pick<Machine, "generation">, b: Pick<Machine, "generation">): boolean {

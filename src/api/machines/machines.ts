@@ -4,7 +4,7 @@ import { machineNotFound, unreachableState } from "./faults.ts";
 import { Absence, whileAway } from "./host/absence.ts";
 import { atHost, findHost, type HostLookup } from "./host/find-host.ts";
 import type { HostAddress } from "./host/host-address.ts";
-import type { HostStatus, Machine, MachineState } from "./machine.ts";
+import { type AwaitedState, type HostStatus, isInState, type Machine, type MachineState } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
 import type { RecordMachine } from "./record-machine.ts";
 
@@ -87,7 +87,7 @@ export interface DestroyOptions extends LeaseOptions {
 
 export interface WaitOptions {
   /** `replaced`: another version has taken the place of `instanceId`. */
-  readonly states: readonly MachineState[];
+  readonly states: readonly AwaitedState[];
   readonly timeoutMs: number;
   /** Version that is waited for. Empty: any. */
   readonly instanceId: string;
@@ -174,7 +174,7 @@ export class Machines {
       const read = async () => this.#hosts.getMachine(await findHost(directory, id), target, caller);
       const now = await whileAway(read, caller.signal);
       // It may have changed since: its configuration is of now, everything else of the time of the state.
-      const isSame = options.states.includes(now.state) && now.instanceId === then.instanceId;
+      const isSame = isInState(now, options.states) && now.instanceId === then.instanceId;
       const machine = isSame ? now : { ...now, ...then };
       return { machine, eventId: then.events[0]?.id ?? "" };
     } catch (err) {

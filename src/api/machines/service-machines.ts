@@ -16,7 +16,7 @@ import { timeToProto } from "../requests/convert-time.ts";
 import { checkStates, MAX_STATES } from "./check-states.ts";
 import { checkStop } from "./config/validate-stop.ts";
 import { machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
-import { type MachineState, SETTLED_STATES } from "./machine.ts";
+import { type AwaitedState, SETTLED_STATES } from "./machine.ts";
 import type { MachineId } from "./machine-id.ts";
 import { checkToken, machineIdFromProto, machineRequest } from "./machine-request.ts";
 import type { LogOptions, Machines, StartOptions, StopOptions, WaitOptions } from "./machines.ts";
@@ -27,7 +27,7 @@ const MAX_WAIT_MS = 300_000;
 const DEFAULT_WAIT_MS = 60_000;
 /** What a message costs beyond its lines, in lines. */
 const LINES_PER_MESSAGE = 20;
-const STARTED: MachineState = "started";
+const STARTED: AwaitedState = "started";
 const MAX_TAIL = 10_000;
 
 /** The RPCs on existing machines. Creates, lists and history are served elsewhere. */
@@ -118,7 +118,7 @@ function stopFromProto(req: StopMachineRequest): readonly [MachineId, StopOption
 }
 
 function waitFromProto(req: WaitMachineRequest): readonly [MachineId, WaitOptions] {
-  const { instanceId, afterEventId, acrossCalls, settled } = req;
+  const { instanceId, afterEventId, acrossCalls, settled, ready } = req;
   return machineRequest(req.machineId, (violations) => {
     violations.check(req.states.length <= MAX_STATES, "states", `must have at most ${MAX_STATES} entries`);
     const asked = req.states.slice(0, MAX_STATES).map(stateFromProto);
@@ -127,11 +127,10 @@ function waitFromProto(req: WaitMachineRequest): readonly [MachineId, WaitOption
     violations.check(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS, "timeout", "must be 1 ms to 5 min");
     checkToken("instance_id", instanceId, violations);
     checkToken("after_event_id", afterEventId, violations);
-    const states = settled
-      ? [...new Set([...asked, ...SETTLED_STATES])]
-      : asked.length > 0
-        ? asked
-        : [STARTED];
+    const all = new Set<AwaitedState>(asked);
+    if (settled) for (const state of SETTLED_STATES) all.add(state);
+    if (ready) all.add("ready");
+    const states = all.size > 0 ? [...all] : [STARTED];
     return { states, timeoutMs, instanceId, afterEventId, acrossCalls };
   });
 }

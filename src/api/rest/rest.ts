@@ -14,6 +14,7 @@ import { acquireRoutes } from "./routes/service-acquire.ts";
 import { appRoutes } from "./routes/service-apps.ts";
 import { execRoutes } from "./routes/service-exec.ts";
 import { historyRoutes } from "./routes/service-history.ts";
+import { hostnameRoutes } from "./routes/service-hostnames.ts";
 import { leaseRoutes } from "./routes/service-leases.ts";
 import { lifecycleRoutes } from "./routes/service-lifecycle.ts";
 import { machineRoutes } from "./routes/service-machines.ts";
@@ -44,6 +45,7 @@ export interface RunningRest {
 
 const ROUTES: readonly Route[] = [
   ...appRoutes,
+  ...hostnameRoutes,
   ...machineRoutes,
   ...lifecycleRoutes,
   ...historyRoutes,

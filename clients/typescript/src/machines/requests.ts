@@ -92,7 +92,7 @@ export interface DestroyOptions extends Guarded {
 
 /** Options of `machines.wait`. `timeoutMs` may be longer than the 5 min that the api waits at once. */
 export interface WaitOptions extends CallOptions {
-  /** Default: `started`; none with `settled`. */
+  /** Default: `started`; none with `settled` or `ready`. */
   readonly states?: readonly MachineState[];
   /** Waits for this version only. */
   readonly instanceId?: string;
@@ -100,6 +100,8 @@ export interface WaitOptions extends CallOptions {
   readonly afterEventId?: string;
   /** Waits until the machine rests. */
   readonly settled?: boolean;
+  /** Waits until the machine is ready: it is started, and its checks pass. */
+  readonly ready?: boolean;
 }
 
 /** Options of changes of metadata. */

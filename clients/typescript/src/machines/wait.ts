@@ -13,10 +13,10 @@ const MARGIN_MS = 5_000;
 
 /** Waits for a state, in several calls when it takes long. */
 export async function waitFor(caller: Caller, machineId: string, options: WaitOptions): Promise<Machine> {
-  const { states = [], instanceId = "", afterEventId = "", settled = false } = options;
+  const { states = [], instanceId = "", afterEventId = "", settled = false, ready = false } = options;
   const { timeoutMs = DEFAULTS.waitMs, signal } = options;
   const until = performance.now() + timeoutMs;
-  const which = { instanceId, afterEventId, settled, acrossCalls: false, ready: false };
+  const which = { instanceId, afterEventId, settled, acrossCalls: false, ready };
   const common = { machineId, states: states.map(stateToProto), ...which };
   for (;;) {
     const leftMs = until - performance.now();

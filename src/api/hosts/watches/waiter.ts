@@ -1,5 +1,11 @@
 import { machineNotFound, unreachableState, versionReplaced, waitTimeout } from "../../machines/faults.ts";
-import type { Machine, MachineState } from "../../machines/machine.ts";
+import {
+  type AwaitedState,
+  isInState,
+  type Machine,
+  type MachineEvent,
+  type MachineState,
+} from "../../machines/machine.ts";
 import type { Target, WaitOptions } from "../../machines/machines.ts";
 
 /** A machine as its host tells it to a watch. */
@@ -67,7 +73,7 @@ export class Waiter {
     if (this.#isReplaced(machine, watched.rollbackInstanceId)) return;
     const isVersion = this.#isVersion(machine);
     if (isVersion) this.#hasHadVersion = true;
-    if (isVersion && this.#isNews(machine) && states.includes(machine.state)) this.#settled.resolve(machine);
+    if (isVersion && isInState(machine, states) && this.#isNews(machine)) this.#settled.resolve(machine);
     else if (this.#history === undefined && (afterEventId !== "" || !isVersion)) void this.#recall();
     else if (isVersion && this.#history !== "reading" && !this.#mayCome(watched))
       this.fail(unreachableState(machineId, machine.state, states));
@@ -109,16 +115,16 @@ export class Waiter {
   #findAmongEvents(machine: Machine): Machine | undefined {
     const { afterEventId, instanceId, states } = this.target;
     if (afterEventId === "") return undefined;
-    const events = machine.events.filter(isMove);
+    const { events } = machine;
     const at = events.findLastIndex(
       (event) =>
         event.id > afterEventId &&
-        states.includes(event.status) &&
+        comesInto(event, states) &&
         (instanceId === "" || !event.instanceId || event.instanceId === instanceId),
     );
     const event = events[at];
     if (event) return { ...machine, state: event.status, events: events.slice(at) };
-    const isThere = this.#isVersion(machine) && this.#isNews(machine) && states.includes(machine.state);
+    const isThere = this.#isVersion(machine) && this.#isNews(machine) && isInState(machine, states);
     return isThere ? machine : undefined;
   }
 
@@ -127,8 +133,9 @@ export class Waiter {
    * the newest.
    */
   #isNews({ state, events }: Omit<Machine, "config">): boolean {
-    const { afterEventId } = this.target;
+    const { afterEventId, states } = this.target;
     if (afterEventId === "") return true;
+    if (!states.includes(state)) return events.some(({ id, type }) => type === "ready" && id > afterEventId);
     const newest = events.find(isMove);
     if (newest === undefined) return false;
     return newest.id > afterEventId || (newest.id === afterEventId && newest.status !== state);
@@ -154,17 +161,24 @@ export class Waiter {
 
   #mayCome({ machine, reachable }: WatchedMachine): boolean {
     const { states, instanceId, acrossCalls } = this.target;
-    if (states.some((state) => reachable.includes(state))) return true;
+    const canStart = machine?.state === "started" || reachable.includes("started");
+    if (states.some((state) => (state === "ready" ? canStart : reachable.includes(state)))) return true;
     // Only a call makes another version.
     const isAcross = acrossCalls || (instanceId !== "" && states.includes("replaced"));
     return isAcross && machine?.state !== "destroyed" && machine?.state !== "destroying";
   }
 }
 
-/**
- * Whether an event is of a change of the state. The event of a cordon has the state that the
- * machine keeps.
- */
-function isMove({ type }: { readonly type: string }): boolean {
-  return type !== "cordon" && type !== "uncordon";
+/** Events with the state that the machine keeps. */
+const BESIDE: ReadonlySet<string> = new Set(["cordon", "uncordon", "ready", "check"]);
+
+/** Whether an event is of a change of the state. */
+function isMove({ type }: Pick<MachineEvent, "type">): boolean {
+  return !BESIDE.has(type);
+}
+
+/** Whether a machine comes into one of the states by an event. */
+function comesInto(event: MachineEvent, states: readonly AwaitedState[]): boolean {
+  if (event.type === "ready") return states.includes("ready");
+  return isMove(event) && states.includes(event.status);
 }

@@ -1,4 +1,5 @@
 import {
+  type CheckStatus,
   HostStatus,
   type ImageRef,
   type Lease,
@@ -38,7 +39,8 @@ export function machineToJson(
     image_ref: imageRefToJson(machine.imageRef),
     created_at: timeToJson(machine.createTime),
     updated_at: timeToJson(machine.updateTime ?? machine.createTime),
-    ...(summary ? {} : { events: machine.events.map(eventToJson), checks: [] }),
+    ...(summary ? {} : { events: machine.events.map(eventToJson), checks: machine.checks.map(checkToJson) }),
+    ready: machine.ready,
     cordoned,
     ...(held?.nonce && !summary ? { nonce: held.nonce } : {}),
     ...(held && lease ? { lease: leaseMembers({ ...held, nonce: "" }) } : {}),
@@ -85,6 +87,10 @@ export function waitToJson({ machine, eventId }: WaitMachineResponse): JsonObjec
 /** Converts a version of a configuration. */
 export function versionToJson({ instanceId, config }: MachineVersion): JsonObject {
   return { version: instanceId, user_config: configToJson(config) };
+}
+
+function checkToJson({ name, status, output, updateTime }: CheckStatus): JsonObject {
+  return { name, status, output, updated_at: timeToJson(updateTime) };
 }
 
 function configMembers(machine: Machine): JsonObject {

@@ -1,4 +1,4 @@
-import type { App } from "../../../gen/windhover/machines/v1/apps.ts";
+import type { App, Hostname } from "../../../gen/windhover/machines/v1/apps.ts";
 import type { Process, RunCommandResponse } from "../../../gen/windhover/machines/v1/exec.ts";
 import type {
   EstimatePlacementsResponse,
@@ -32,6 +32,11 @@ export function appToJson(app: App): JsonObject {
     organization: { name: app.orgName || org, slug: org },
     ...(createTime ? { created_at: createTime.getTime() } : {}),
   };
+}
+
+/** Converts a host name. One that every app has was added by nobody. */
+export function hostnameToJson({ name, app, createTime }: Hostname): JsonObject {
+  return { hostname: name, app, ...(createTime ? { created_at: createTime.toISOString() } : {}) };
 }
 
 /** Converts a process. Times are milliseconds, memory is bytes. */

@@ -36,6 +36,11 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
     name: "name_taken",
     text: `already_exists: app name ${quoted(facts["app"])} has already been taken`,
   }),
+  HOSTNAME_TAKEN: ({ message }) => ({
+    status: 422,
+    name: "hostname_taken",
+    text: `already_exists: ${message}`,
+  }),
   MACHINE_NAME_TAKEN: ({ facts }) => ({
     text: `already_exists: unique machine name violation, machine ID ${facts["machine_id"] || "unknown"} already exists with name ${quoted(facts["name"])}`,
   }),

@@ -13,6 +13,7 @@ interface Operation {
 const MACHINES = "/v1/apps/:app/machines";
 const MACHINE = `${MACHINES}/:id`;
 const METADATA = `${MACHINE}/metadata`;
+const HOSTNAMES = "/v1/apps/:app/hostnames";
 
 /** Operations by route. Their names are those of Fly's document where it has them. */
 const OPERATIONS: Readonly<Record<string, Operation>> = {
@@ -20,6 +21,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   "POST /v1/apps": { id: "Apps_create", body: "CreateAppRequest", errors: [404, 422] },
   "GET /v1/apps/:app": { id: "Apps_show" },
   "DELETE /v1/apps/:app": { id: "Apps_delete", body: "DeleteAppRequest", errors: [412] },
+  [`GET ${HOSTNAMES}`]: { id: "Apps_list_hostnames" },
+  [`POST ${HOSTNAMES}`]: { id: "Apps_add_hostname", body: "AddHostnameRequest", errors: [422] },
+  [`DELETE ${HOSTNAMES}/:hostname`]: { id: "Apps_remove_hostname" },
   [`GET ${MACHINES}`]: { id: "Machines_list" },
   [`POST ${MACHINES}`]: { id: "Machines_create", body: "CreateMachineRequest", errors: [408, 409, 412, 501] },
   [`GET ${MACHINE}`]: { id: "Machines_show" },

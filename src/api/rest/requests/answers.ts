@@ -19,6 +19,13 @@ const eventAnswer = z.object({
   request: z.looseObject({ exit_event: anything.optional(), restart_count: z.int().optional() }).optional(),
 });
 
+const checkAnswer = z.object({
+  name: z.string(),
+  status: z.enum(["passing", "warning", "critical"]),
+  output: z.string().describe("What was seen last."),
+  updated_at: z.string(),
+});
+
 const leaseMembers = {
   ...{ nonce: z.string().optional(), owner: z.string(), description: z.string(), version: z.string() },
   expires_at: z.int().describe("Seconds since the epoch."),
@@ -45,7 +52,11 @@ const machineAnswer = z.object({
   created_at: z.string(),
   updated_at: z.string(),
   events: z.array(eventAnswer).optional(),
-  checks: z.array(anything).optional(),
+  ready: z
+    .boolean()
+    .optional()
+    .describe("Whether proxies send it requests: it runs and its checks pass. Not of Fly's API."),
+  checks: z.array(checkAnswer).optional(),
 });
 
 const appAnswer = z.object({
@@ -53,6 +64,11 @@ const appAnswer = z.object({
   ...{ machine_count: z.int(), volume_count: z.int() },
   organization: z.object({ name: z.string(), slug: z.string() }),
   created_at: z.int().optional().describe("Milliseconds since the epoch."),
+});
+
+const hostnameAnswer = z.object({
+  ...{ hostname: z.string(), app: z.string() },
+  created_at: z.string().optional().describe("Absent for the names that every app has."),
 });
 
 const orgMachineAnswer = z.object({
@@ -103,6 +119,8 @@ const attemptAnswer = z.object({
 export const answers = {
   app: appAnswer,
   apps: z.object({ apps: z.array(appAnswer), total_apps: z.int() }),
+  hostname: hostnameAnswer,
+  hostnames: z.object({ hostnames: z.array(hostnameAnswer) }),
   machine: machineAnswer,
   machines: z.array(machineAnswer),
   orgMachines: z.object({
@@ -164,7 +182,10 @@ export type AnswerName = keyof typeof answers;
 export const answerNames: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
   [appAnswer, "App"],
   [answers.apps, "AppList"],
+  [hostnameAnswer, "Hostname"],
+  [answers.hostnames, "HostnameList"],
   [machineAnswer, "Machine"],
+  [checkAnswer, "CheckStatus"],
   [eventAnswer, "MachineEvent"],
   [orgMachineAnswer, "OrgMachine"],
   [answers.orgMachines, "OrgMachineList"],

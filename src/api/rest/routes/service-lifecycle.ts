@@ -30,6 +30,7 @@ const MACHINE = "/v1/apps/:app/machines/:id";
 const OK = { body: { ok: true } } as const;
 const WAIT_S = { min: 1, max: 60 } as const;
 const SETTLED = "settled";
+const READY = "ready";
 
 export const lifecycleRoutes: readonly Route[] = [
   route({
@@ -166,7 +167,7 @@ export const lifecycleRoutes: readonly Route[] = [
     timeoutMs: (WAIT_S.max + 15) * 1_000,
     query: z.looseObject({
       state: repeated(
-        `States, repeated or with commas; \`${SETTLED}\` is any settled state. Default: started.`,
+        `States, repeated or with commas; \`${SETTLED}\` is any settled state, \`${READY}\` is started with passing checks. Default: started.`,
       ),
       timeout: queryDuration({ negative: true }),
       version: text("`instance_id` of the version to wait for."),
@@ -177,14 +178,15 @@ export const lifecycleRoutes: readonly Route[] = [
       const { query } = request.read();
       const asked = wordsOf(query.state);
       const states = statesOf(
-        asked.filter((each) => each !== SETTLED),
-        SETTLED,
+        asked.filter((each) => each !== SETTLED && each !== READY),
+        ...[SETTLED, READY],
       );
       const found = await request.unary(
         WaitMachineRequest.fromPartial({
           machineId: await request.machineId(),
           states: states.map(stateToProto),
           settled: asked.includes(SETTLED),
+          ready: asked.includes(READY),
           timeout: durationToProto(waitMs(query.timeout)),
           instanceId: query.version || query.instance_id || "",
           afterEventId: query.from_event_id ?? "",

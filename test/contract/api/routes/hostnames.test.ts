@@ -112,8 +112,11 @@ describe("host names of an app", () => {
   );
 
   test("are of apps of the caller's organisation", async () => {
-    for (const refused of [add("a.example.com", "theirs"), remove("a.example.com", "theirs"), list("theirs")])
-      expect(await faultOf(refused)).toMatchObject({ code: "NOT_FOUND", reason: "APP_NOT_FOUND" });
+    const name = "a.example.com";
+    const calls = [() => add(name, "theirs"), () => remove(name, "theirs"), () => list("theirs")];
+
+    for (const refused of calls)
+      expect(await faultOf(refused())).toMatchObject({ code: "NOT_FOUND", reason: "APP_NOT_FOUND" });
   });
 
   test("are told to proxies", async () => {

@@ -16,7 +16,7 @@ const MARGIN_MS = 5_000;
 
 /** Conditions of a wait. */
 export type Wanted = Pick<WaitMachineRequest, "machineId" | "states"> &
-  Partial<Pick<WaitMachineRequest, "settled" | "instanceId" | "afterEventId">>;
+  Partial<Pick<WaitMachineRequest, "settled" | "ready" | "instanceId" | "afterEventId">>;
 
 /** Waits for states of a machine, also while the API restarts. */
 export async function waitFor(

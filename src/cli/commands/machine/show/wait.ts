@@ -9,6 +9,8 @@ import { waitFor } from "./wait-for.ts";
 
 /** The name for any state at rest, as flyctl has it. */
 const SETTLED = "settled";
+/** The name for a machine that is started and whose checks pass. */
+const READY = "ready";
 /** As long as flyctl waits. */
 const WAIT_MS = 300_000;
 
@@ -21,7 +23,7 @@ interface WaitFlags extends AppFlag {
 }
 
 export function defineWait(machine: HoverCommand): void {
-  const states = `any of these, with commas: settled, ${STATE_NAMES.join(", ")} (default: settled)`;
+  const states = `any of these, with commas: settled, ready, ${STATE_NAMES.join(", ")} (default: settled)`;
   machine
     .leaf("wait [machine]", "Waits until a machine is in a state")
     .asksForMachine()
@@ -31,16 +33,21 @@ export function defineWait(machine: HoverCommand): void {
     .option("--timeout <time>", "the same", duration)
     .option("--instance-id <version>", "for this version of its configuration only")
     .option("--after-event <id>", "for what happens after this event")
-    .examples("hover machine wait ID", "hover machine wait ID --state stopped,destroyed -w 5m")
+    .examples(
+      "hover machine wait ID",
+      "hover machine wait ID --state ready",
+      "hover machine wait ID --state stopped,destroyed -w 5m",
+    )
     .runs<[string], WaitFlags>(async (session, [idOrName], flags) => {
       const names = flags.state ?? [SETTLED];
       const settled = names.includes(SETTLED);
-      const states = statesOf(names.filter((name) => name !== SETTLED));
+      const ready = names.includes(READY);
+      const states = statesOf(names.filter((name) => name !== SETTLED && name !== READY));
       const client = await machinesClient(session);
       const id = await machineId(session, client, idOrName, flags);
       const startedAt = performance.now();
       const { instanceId = "", afterEvent: afterEventId = "" } = flags;
-      const wanted = { machineId: id, states, settled, instanceId, afterEventId };
+      const wanted = { machineId: id, states, settled, ready, instanceId, afterEventId };
       const { machine } = await waitFor(
         session,
         client,
@@ -48,7 +55,8 @@ export function defineWait(machine: HoverCommand): void {
         flags.waitTimeout ?? flags.timeout ?? WAIT_MS,
       );
       if (session.json) return session.printJson(toJson(machine));
-      const state = machine ? stateName(machine.state) : "there";
+      const isReady = ready && machine?.ready === true;
+      const state = isReady ? READY : machine ? stateName(machine.state) : "there";
       session.printLines([`${id} is ${state} (waited ${time(performance.now() - startedAt)})`]);
     }, aboutMachine);
 }
