@@ -35,7 +35,7 @@ const NOUNS: readonly Noun[] = [
   [
     ["app", "apps"],
     "Apps: named groups of machines",
-    async (group) => (await import("./commands/app.ts")).defineApp(group),
+    async (group) => (await import("./commands/app/app.ts")).defineApp(group),
   ],
   [
     ["platform"],

@@ -16,9 +16,10 @@ export type { Exec, ExecEnvironment, ExecOptions, RunOptions, RunResult } from "
 export type { ExecExit, ExecProcess } from "./exec/exec-process.ts";
 export type { Duration } from "./gen/google/protobuf/duration.ts";
 export type { LaunchStep, StartAnyStep } from "./gen/windhover/machines/v1/acquire.ts";
-export type { App } from "./gen/windhover/machines/v1/apps.ts";
+export type { App, Hostname } from "./gen/windhover/machines/v1/apps.ts";
 export type { ListenSocket, Process, TerminalSize } from "./gen/windhover/machines/v1/exec.ts";
 export {
+  type CheckStatus,
   type DnsConfig,
   type ExitEvent,
   type FileConfig,

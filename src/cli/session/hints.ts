@@ -18,6 +18,10 @@ const NEXT: Readonly<Record<string, Hint>> = {
   APP_NOT_FOUND: ({ app }) => `hover app create ${app}`,
   APP_NAME_TAKEN: () => "hover app list   (app names are unique across organisations)",
   APP_NOT_EMPTY: ({ app }) => `hover app destroy ${app} --force`,
+  ...each(
+    ({ app }) => `hover app hostname list -a ${app}`,
+    ...["HOSTNAME_NOT_FOUND", "HOSTNAME_TAKEN", "TOO_MANY_HOSTNAMES"],
+  ),
   ORG_NOT_FOUND: () => "hover org list",
   ...each(ofOrg, "ORG_SLUG_TAKEN", "ORG_PAST_DUE", "ORG_BANNED"),
   QUOTA_MACHINES: ({ org }) => `hover org update ${org} --machines N`,
@@ -134,6 +138,7 @@ export function remarks(fault: Fault, settings: Settings): readonly string[] {
 const FLAGS: Readonly<Record<string, string>> = {
   app: "-a",
   name: "--name",
+  hostname: "the host name",
   region: "--region",
   "placement.host_labels": "--host-label",
   "placement.host_number": "--on-host",

@@ -43,7 +43,7 @@ export class FakeApi extends FakeState {
     server.addService(LeasesServiceService, leasesService(this));
     server.addService(PlatformServiceService, platformService(this));
     server.addService(AcquireServiceService, acquireService(this));
-    server.addService(AppsServiceService, appsService(this.apps, answer));
+    server.addService(AppsServiceService, appsService(this.apps, this.hostnames, answer));
     server.addService(OrganizationsServiceService, orgsService(this.orgs, answer));
     server.addService(HostsServiceService, {
       listHosts: unary((_req, ctx) => this.answer("listHosts", {}, ctx, () => ({ hosts: this.hosts }))),

@@ -1,5 +1,5 @@
 import type { Organization } from "../../../src/gen/windhover/admin/v1/organizations.ts";
-import type { App } from "../../../src/gen/windhover/machines/v1/apps.ts";
+import type { App, Hostname } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { type CallContext, unary } from "../../../src/lib/grpc/server/rpc.ts";
 
@@ -7,7 +7,7 @@ import { type CallContext, unary } from "../../../src/lib/grpc/server/rpc.ts";
 export type Answer = <T>(method: string, request: unknown, ctx: CallContext, fn: () => T) => T;
 
 /** Apps in memory. */
-export function appsService(apps: Map<string, App>, answer: Answer) {
+export function appsService(apps: Map<string, App>, hostnames: Map<string, Hostname>, answer: Answer) {
   const app = (name: string): App => {
     const found = apps.get(name);
     if (!found) throw new Fault("NOT_FOUND", "APP_NOT_FOUND", `there is no app ${name}`, { app: name });
@@ -42,6 +42,27 @@ export function appsService(apps: Map<string, App>, answer: Answer) {
         }
         apps.delete(req.name);
         return { machinesDestroyed: machineCount };
+      }),
+    ),
+    addHostname: unary((req: { app: string; hostname: string }, ctx) =>
+      answer("addHostname", req, ctx, () => {
+        const made = { name: req.hostname, app: app(req.app).name, createTime: new Date() };
+        hostnames.set(req.hostname, made);
+        return { hostname: made };
+      }),
+    ),
+    removeHostname: unary((req: { app: string; hostname: string }, ctx) =>
+      answer("removeHostname", req, ctx, () => {
+        const facts = { app: app(req.app).name, hostname: req.hostname };
+        if (!hostnames.delete(req.hostname))
+          throw new Fault("NOT_FOUND", "HOSTNAME_NOT_FOUND", "the app does not have it", facts);
+        return {};
+      }),
+    ),
+    listHostnames: unary((req: { app: string }, ctx) =>
+      answer("listHostnames", req, ctx, () => {
+        const own = { name: `${app(req.app).name}.localhost`, app: req.app, createTime: undefined };
+        return { hostnames: [own, ...hostnames.values()] };
       }),
     ),
   };

@@ -1,7 +1,7 @@
 import type { AuditEntry } from "../../../src/gen/windhover/admin/v1/audit.ts";
 import type { DrainHostResponse, Host } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import type { Organization } from "../../../src/gen/windhover/admin/v1/organizations.ts";
-import type { App } from "../../../src/gen/windhover/machines/v1/apps.ts";
+import type { App, Hostname } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import type { Process, TerminalSize } from "../../../src/gen/windhover/machines/v1/exec.ts";
 import {
   type ExitEvent,
@@ -39,6 +39,7 @@ const echo: Program = async function* (command, stdin) {
 export class FakeState {
   readonly machines = new Map<string, Machine>();
   readonly apps = new Map<string, App>();
+  readonly hostnames = new Map<string, Hostname>();
   readonly orgs = new Map<string, Organization>();
   readonly logs: LogEntry[] = [];
   hosts: Host[] = [];
@@ -76,7 +77,7 @@ export class FakeState {
   exits = Promise.withResolvers<ExitEvent>();
   /** Forgets everything that tests have done. */
   reset(): void {
-    for (const map of [this.machines, this.apps, this.orgs, this.failures]) map.clear();
+    for (const map of [this.machines, this.apps, this.hostnames, this.orgs, this.failures]) map.clear();
     this.logs.length = 0;
     this.requests.length = 0;
     this.steps = [];

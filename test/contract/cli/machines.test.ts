@@ -40,8 +40,8 @@ describe("hover machine list and status", () => {
     ];
 
     const lines = table.out.trimEnd().split("\n");
-    expect(lines[0]).toMatch(/^ID +NAME +STATE +APP +REGION +HOST +IMAGE +ADDRESS +CREATED$/);
-    expect(lines[5]).toMatch(/^0000a000000005 {2}m-05 {2}stopped {2}web .* 1h ago$/);
+    expect(lines[0]).toMatch(/^ID +NAME +STATE +READY +APP +REGION +HOST +IMAGE +ADDRESS +CREATED$/);
+    expect(lines[5]).toMatch(/^0000a000000005 {2}m-05 {2}stopped {2}- +web .* 1h ago$/);
     expect(quiet.out).toBe([1, 2, 3, 4, 5].map((i) => `0000a00000000${i}\n`).join(""));
     expect(JSON.parse(json.out)).toHaveLength(5);
   });

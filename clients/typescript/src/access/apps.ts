@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Caller, CallOptions, UnaryMethod } from "../calls/caller.ts";
 import type { RetryPolicy } from "../calls/retry.ts";
-import { type App, AppsServiceClient } from "../gen/windhover/machines/v1/apps.ts";
+import { type App, AppsServiceClient, type Hostname } from "../gen/windhover/machines/v1/apps.ts";
 import { DEFAULTS, within } from "../machines/timeouts.ts";
 
 /** Options of `apps.create`. */
@@ -50,6 +50,25 @@ export class Apps {
     const bounds = within(DEFAULTS.stopMs, scope);
     const response = await this.#call((c) => c.deleteApp, { name, force }, "ifNotDone", bounds);
     return response.machinesDestroyed;
+  }
+
+  /** Makes proxies send requests for a host name to an app. Fails with `HOSTNAME_TAKEN`. */
+  async addHostname(app: string, hostname: string, options: CallOptions = {}): Promise<Hostname> {
+    const message = { app, hostname };
+    const response = await this.#call((c) => c.addHostname, message, "always", options);
+    if (response.hostname === undefined) throw new TypeError("the answer has no host name");
+    return response.hostname;
+  }
+
+  /** Takes a host name from an app. Fails with `HOSTNAME_NOT_FOUND`. */
+  async removeHostname(app: string, hostname: string, options: CallOptions = {}): Promise<void> {
+    await this.#call((c) => c.removeHostname, { app, hostname }, "ifNotDone", options);
+  }
+
+  /** Lists the host names of an app, those of the fleet's domains first. */
+  async hostnames(app: string, options: CallOptions = {}): Promise<Hostname[]> {
+    const { hostnames } = await this.#call((c) => c.listHostnames, { app }, "always", options);
+    return hostnames;
   }
 
   #call<Req, Res>(

@@ -71,6 +71,16 @@ describe("a machine", () => {
       updated_at: NOW.toISOString(),
       events: [{ id: "01E", type: "launch", status: "created", source: "user", timestamp: NOW.getTime() }],
       checks: [],
+      ready: false,
+    });
+  });
+
+  test("has its checks and whether it is ready", () => {
+    const check = { name: "alive", status: "critical", output: "503", updateTime: NOW, readiness: true };
+
+    expect(machineToJson({ ...MACHINE, ready: true, checks: [check] })).toMatchObject({
+      ready: true,
+      checks: [{ name: "alive", status: "critical", output: "503", updated_at: NOW.toISOString() }],
     });
   });
 

@@ -1,4 +1,5 @@
 import {
+  type CheckStatus,
   type GuestConfig,
   type Machine,
   type MachineEvent,
@@ -24,6 +25,14 @@ const AT_REST: ReadonlySet<MachineState> = new Set([
   MachineState.DESTROYED,
 ]);
 
+/** `yes`, `no: db, http`, `-` for a machine that does not run: with the checks that do not pass. */
+export function readyText({ state, ready, checks }: Machine): string {
+  if (state !== MachineState.STARTED) return "-";
+  const failing = checks.filter(({ status }) => status !== "passing").map(({ name }) => name);
+  const which = failing.length === 0 ? "" : `: ${harmless(failing.join(", "))}`;
+  return ready ? `yes${which === "" ? "" : `, failing${which}`}` : `no${which}`;
+}
+
 /** `1 shared CPU, 256 MB`. */
 export function guestText(guest: GuestConfig | undefined): string {
   if (!guest) return "-";
@@ -34,6 +43,22 @@ export function guestText(guest: GuestConfig | undefined): string {
 export function addressText(machine: Machine): string {
   const list = machine.serviceAddresses.map((a) => `${a.address} → ${a.internalPort}/${a.protocol}`);
   return list.join(", ") || "-";
+}
+
+/** A table of checks, those that fail first. */
+export function checkTable(checks: readonly CheckStatus[], width: number | undefined): readonly string[] {
+  const now = Date.now();
+  const columns = [
+    { title: "CHECK" },
+    { title: "STATUS" },
+    { title: "UPDATED" },
+    { title: "OUTPUT", min: 20 },
+  ];
+  const rank = ({ status }: CheckStatus) => (status === "passing" ? 1 : 0);
+  const rows = checks
+    .toSorted((a, b) => rank(a) - rank(b))
+    .map(({ name, status, updateTime, output }) => [name, status, ago(updateTime, now), output]);
+  return table(columns, rows, width);
 }
 
 /** A table of events. */

@@ -91,7 +91,7 @@ describe("readiness that a host reports", () => {
     const machine = await create();
     const host = new Reporter(world);
     const change = host.change(machine);
-    const checks = Array.from({ length: 1_000 }, (_, i) => check(`c${i}`, "passing", "x".repeat(10_000)));
+    const checks = Array.from({ length: 300 }, (_, i) => check(`c${i}`, "passing", "x".repeat(2_000)));
 
     await host.report(api, [{ ...change, status: change.status && { ...change.status, checks } }]);
 
@@ -112,7 +112,6 @@ describe("a wait for a machine to be ready", () => {
     const waited = wait({ machineId: id, ready: true }).finally(() => {
       ended = true;
     });
-    await expect.poll(() => world.host(1).calls).toContain("watchMachines");
     world.host(1).change(id, { checks: [check("alive", "warning")] });
     const other = await wait({ machineId: id, states: [MachineState.STARTED] });
     expect(other.machine?.ready).toBe(false);
@@ -126,7 +125,6 @@ describe("a wait for a machine to be ready", () => {
   test("ends at once when it is ready, and beside states with the first of both", async () => {
     const { id } = await started();
     const either = wait({ machineId: id, ready: true, states: [MachineState.STOPPED] });
-    await expect.poll(() => world.host(1).calls).toContain("watchMachines");
 
     world.host(1).change(id, { ready: true });
 
@@ -162,15 +160,14 @@ describe("a wait for a machine to be ready", () => {
     host.change(id, { ready: true, events: [before] });
     const waited = wait({ machineId: id, ready: true, afterEventId: before.id });
     const states = [MachineState.STARTED];
-    const restarted = faultOf(
-      wait({ machineId: id, states, afterEventId: before.id, timeout: { seconds: 1n, nanos: 0 } }),
-    );
+    const restarted = faultOf(wait({ machineId: id, states, afterEventId: before.id }));
     await expect.poll(() => host.calls.filter((each) => each === "getMachine").length).toBeGreaterThan(1);
 
     host.change(id, { events: [cordon, before] });
     host.change(id, { events: [after, cordon, before] });
 
     expect(await waited).toMatchObject({ eventId: after.id });
-    expect(await restarted).toMatchObject({ reason: "WAIT_TIMEOUT" });
+    // It has not started again.
+    expect(await restarted).toMatchObject({ reason: "STATE_UNREACHABLE" });
   });
 });

@@ -8,11 +8,13 @@ import { UsageError } from "../../../session/usage-error.ts";
 import type { HoverCommand } from "../../command.ts";
 import { type AppFlag, allMachines, appOf, machinesClient } from "../../find.ts";
 import { pair, words } from "../../values.ts";
+import { readyText } from "../machine-text.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "ID" },
   { title: "NAME", min: 8 },
   { title: "STATE" },
+  { title: "READY", min: 5, dropRank: 5 },
   { title: "APP", min: 6, dropRank: 1 },
   { title: "REGION", dropRank: 4 },
   { title: "HOST", min: 6, dropRank: 3 },
@@ -80,6 +82,7 @@ function row(machine: Machine): string[] {
     machine.id,
     machine.name,
     `${stateName(machine.state)}${isDoubtful(machine) ? "?" : ""}`,
+    readyText(machine),
     machine.app,
     machine.region,
     machine.host,

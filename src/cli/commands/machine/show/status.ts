@@ -4,7 +4,7 @@ import { ago, count } from "../../../render/time.ts";
 import { harmless, type Paint } from "../../../session/terminal.ts";
 import type { HoverCommand } from "../../command.ts";
 import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../../find.ts";
-import { addressText, eventTable, guestText, stateText } from "../machine-text.ts";
+import { addressText, checkTable, eventTable, guestText, readyText, stateText } from "../machine-text.ts";
 
 export function defineStatus(machine: HoverCommand): void {
   machine
@@ -21,6 +21,7 @@ export function defineStatus(machine: HoverCommand): void {
       if (!machine) return;
       const { paint, width } = session.terminal;
       session.printLines(factLines(machine, paint));
+      if (machine.checks.length > 0) session.printLines(["", ...checkTable(machine.checks, width)]);
       if (machine.events.length > 0) session.printLines(["", ...eventTable(machine.events, width)]);
       if (!flags.displayConfig || !machine.config) return;
       session.printLines(["", "CONFIG", JSON.stringify(toJson(machine.config), undefined, 2)]);
@@ -40,6 +41,16 @@ function restartLines({ restartCount, nextStartTime }: Machine, now: number): [s
   return text === "" ? [] : [["restarts", text]];
 }
 
+/** How long its program is busy, and when its run ends in any case. */
+function limitLines({ busyUntilTime, lifetimeEndTime }: Machine, now: number): [string, string][] {
+  return [
+    ...(busyUntilTime ? [["busy", `ends ${ago(busyUntilTime, now)}`] satisfies [string, string]] : []),
+    ...(lifetimeEndTime
+      ? [["ends", `${ago(lifetimeEndTime, now)}, by its max_lifetime`] satisfies [string, string]]
+      : []),
+  ];
+}
+
 function factLines(machine: Machine, paint: Paint): string[] {
   const now = Date.now();
   const { imageRef: ref, hostStatus, lastStartPath } = machine;
@@ -53,6 +64,7 @@ function factLines(machine: Machine, paint: Paint): string[] {
     ["id", machine.id],
     ["name", harmless(machine.name)],
     ["state", stateText(machine.state, paint) + note],
+    ["ready", readyText(machine)],
     ["app", `${machine.app}  (organisation ${machine.org || "unknown"})`],
     ["host", `${machine.host || "-"}  (region ${machine.region || "-"})`],
     ["image", harmless(machine.config?.image ?? "-")],
@@ -63,6 +75,7 @@ function factLines(machine: Machine, paint: Paint): string[] {
     ...(machine.lease ? [["lease", leaseText(machine.lease, now)] satisfies [string, string]] : []),
     ...(machine.cordoned ? [["cordoned", "proxies send it no requests"] satisfies [string, string]] : []),
     ...restartLines(machine, now),
+    ...limitLines(machine, now),
     ["created", ago(machine.createTime, now)],
     ["changed", `${ago(machine.updateTime, now)}  (generation ${machine.generation})`],
     ["last start", lastStartPath === "" ? "never" : `${lastStartPath}  (hover trace ${machine.id})`],

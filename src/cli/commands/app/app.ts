@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { type App, AppsServiceClient } from "../../gen/windhover/machines/v1/apps.ts";
-import { toJson } from "../render/json.ts";
-import { table } from "../render/table.ts";
-import { ago } from "../render/time.ts";
-import { pages, type Session } from "../session/session.ts";
-import { UsageError } from "../session/usage-error.ts";
-import type { HoverCommand } from "./command.ts";
+import { type App, AppsServiceClient } from "../../../gen/windhover/machines/v1/apps.ts";
+import { toJson } from "../../render/json.ts";
+import { table } from "../../render/table.ts";
+import { ago } from "../../render/time.ts";
+import { pages, type Session } from "../../session/session.ts";
+import { UsageError } from "../../session/usage-error.ts";
+import type { HoverCommand } from "../command.ts";
+import { defineHostname } from "./hostname.ts";
 
 /** `--force` destroys the machines one after the other. */
 const DESTROY_TIMEOUT_MS = 5 * 60_000;
@@ -38,6 +39,7 @@ export function defineApp(app: HoverCommand): void {
     .option("-y, --yes", "always so: no confirmation is asked for")
     .examples("hover app destroy web --force")
     .runs(destroyApp, ([name]) => ({ app: name }));
+  defineHostname(app);
 }
 
 interface CreateFlags {
