@@ -11,6 +11,8 @@ import {
 import type { Place, Wake } from "../route.ts";
 import type { RequestRecord } from "./request-record.ts";
 
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
 /** The spans of one request: the request, its wait for a machine, and the program. */
 export class RequestTrace {
   readonly #span: Span;
@@ -25,8 +27,8 @@ export class RequestTrace {
     const start = () => tracer().startSpan("proxy.request", options, context.active());
     this.#span = withRemoteParent(parent, start);
     this.#below = trace.setSpan(context.active(), this.#span);
-    this.traceparent = traceparentOf(this.#span);
-    this.traceId = this.#span.spanContext().traceId;
+    this.traceparent = traceparentOf(this.#span, parent);
+    this.traceId = /^00-([0-9a-f]{32})-/.exec(this.traceparent)?.[1] ?? "";
   }
 
   /** Records the start that the request has waited for, as children that end now. */
@@ -49,7 +51,7 @@ export class RequestTrace {
   application(place: Place): { readonly span: Span; readonly traceparent: string } {
     const attributes = { [attribute.machineId]: place.machineId, [attribute.region]: place.region };
     const span = tracer().startSpan("proxy.application", { kind: SpanKind.CLIENT, attributes }, this.#below);
-    return { span, traceparent: traceparentOf(span) };
+    return { span, traceparent: traceparentOf(span, this.traceparent) };
   }
 
   end(record: RequestRecord): void {
@@ -69,7 +71,9 @@ export class RequestTrace {
   }
 }
 
-function traceparentOf(span: Span): string {
+/** @param parent goes on where nothing traces */
+function traceparentOf(span: Span, parent: string): string {
   const { traceId, spanId, traceFlags } = span.spanContext();
-  return /^0+$/.test(traceId) ? "" : `00-${traceId}-${spanId}-0${traceFlags & 1}`;
+  if (/[1-9a-f]/.test(traceId)) return `00-${traceId}-${spanId}-0${traceFlags & 1}`;
+  return TRACEPARENT.test(parent) ? parent : "";
 }

@@ -21,6 +21,9 @@ export interface JoinOptions {
   readonly passed: Passed;
 }
 
+/** The same once one direction has ended: many clients end so when they leave. */
+const HALF_CLOSED_IDLE_MS = 300_000;
+
 /**
  * Passes bytes between two connections, each at the pace of the slower one. The end of one direction
  * is passed on, and the other direction goes on. Resolves when both have ended. Never rejects.
@@ -31,7 +34,13 @@ export async function join(a: Duplex, b: Duplex, options: JoinOptions): Promise<
     a.destroy();
     b.destroy();
   };
-  const idle = new IdleTimer(options.idleMs, cut);
+  let idle = new IdleTimer(options.idleMs, cut);
+  const ended = () => {
+    idle.stop();
+    idle = new IdleTimer(Math.min(options.idleMs, HALF_CLOSED_IDLE_MS), cut);
+  };
+  a.once("end", ended);
+  b.once("end", ended);
   using _ = onAbort(signal, cut);
   await Promise.all([
     pass(a, b, (bytes) => {

@@ -1,8 +1,8 @@
-import { Agent, type ClientRequest, type IncomingMessage, request, type InformationEvent } from "node:http";
+import { Agent, type ClientRequest, type IncomingMessage, type InformationEvent, request } from "node:http";
 import type { Socket } from "node:net";
 import { onAbort } from "../../../lib/runtime/abort.ts";
 import type { Place } from "../../route.ts";
-import type { BodyTape } from "../forward/body-tape.ts";
+import type { BodyTape } from "../body-tape.ts";
 import { cleanTrailers } from "../headers/fields.ts";
 import { AttemptError, type MachineAnswer, type Stage } from "./answer.ts";
 import type { OnInformation, Outgoing } from "./outgoing.ts";

@@ -1,8 +1,8 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import { onAbort } from "../../../lib/runtime/abort.ts";
 import type { Place } from "../../route.ts";
+import type { BodyTape } from "../body-tape.ts";
 import type { FlatHeaders } from "../exchange.ts";
-import type { BodyTape } from "../forward/body-tape.ts";
 import { cleanTrailers } from "../headers/fields.ts";
 import { trailerObject, withoutPseudo } from "../headers/h2-headers.ts";
 import { AttemptError, type MachineAnswer, type Stage } from "./answer.ts";

@@ -1,13 +1,13 @@
 import { errorAnswer } from "../../answers/error-answer.ts";
 import type { ProxyError } from "../../proxy-error.ts";
 import type { Exchange } from "../exchange.ts";
-import { valueOf } from "../headers/fields.ts";
+import { headerOf } from "../headers/fields.ts";
 import type { RequestTarget } from "../headers/target.ts";
 
 /** Answers a request with an error of the proxy. */
 export function answerError(exchange: Exchange, error: ProxyError, requestId: string): void {
-  const accept = valueOf(exchange.headers, "accept") ?? "";
-  const contentType = valueOf(exchange.headers, "content-type") ?? "";
+  const accept = headerOf(exchange.headers, "accept") ?? "";
+  const contentType = headerOf(exchange.headers, "content-type") ?? "";
   const { status, headers, body } = errorAnswer(error, { accept, contentType }, requestId);
   exchange.begin({ status, statusText: "", headers }, body === "").end(body);
 }
@@ -18,7 +18,14 @@ export function redirectToHttps(exchange: Exchange, asked: RequestTarget, port: 
   const status = isRead ? 301 : 308;
   const host = `${asked.hostname}${port === 443 ? "" : `:${port}`}`;
   const path = asked.path === "*" ? "" : asked.path;
-  const headers = ["location", `https://${host}${path}`, "content-length", "0", "date", new Date().toUTCString()];
+  const headers = [
+    "location",
+    `https://${host}${path}`,
+    "content-length",
+    "0",
+    "date",
+    new Date().toUTCString(),
+  ];
   exchange.begin({ status, statusText: "", headers }, true).end();
   return status;
 }

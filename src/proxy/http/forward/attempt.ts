@@ -2,8 +2,8 @@ import { onAbort } from "../../../lib/runtime/abort.ts";
 import { IdleTimer } from "../../idle-timer.ts";
 import { ProxyError } from "../../proxy-error.ts";
 import type { Place, RoutedService } from "../../route.ts";
+import type { BodyTape } from "../body-tape.ts";
 import type { Exchange } from "../exchange.ts";
-import type { BodyTape } from "./body-tape.ts";
 
 /**
  * The bounds of one attempt: it ends when the client leaves, when the machine is gone, and when no

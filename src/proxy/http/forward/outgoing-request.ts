@@ -1,14 +1,21 @@
+import { ProxyError } from "../../proxy-error.ts";
 import type { Outgoing } from "../backend/outgoing.ts";
 import type { Exchange, FlatHeaders } from "../exchange.ts";
-import { valueOf, valuesOf } from "../headers/fields.ts";
+import { headerOf, headersOf } from "../headers/fields.ts";
 import type { RequestFacts } from "../headers/request-headers.ts";
 import { requestHeaders } from "../headers/request-headers.ts";
 import type { RequestTarget } from "../headers/target.ts";
 import type { Way } from "../replay/way.ts";
-import { ProxyError } from "../../proxy-error.ts";
 
 /** Names that a replay may not set: they frame the request or say who sent it. */
-const FIXED = new Set(["host", "content-length", "transfer-encoding", "connection", "upgrade", "fly-client-ip"]);
+const FIXED = new Set([
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "upgrade",
+  "fly-client-ip",
+]);
 
 /** Returns a request as a machine gets it. */
 export function outgoingRequest(
@@ -38,10 +45,10 @@ export function outgoingRequest(
 /** @throws ProxyError `BAD_REQUEST` for codings of a body that the proxy cannot pass on */
 export function bodyLength({ body, headers }: Exchange): Outgoing["length"] {
   if (body === undefined) return undefined;
-  const codings = valuesOf(headers, "transfer-encoding");
+  const codings = headersOf(headers, "transfer-encoding");
   if (codings.some((each) => each.trim().toLowerCase() !== "chunked") || codings.length > 1)
     throw new ProxyError("BAD_REQUEST", "the transfer coding must be chunked", { status: 501 });
-  const length = valueOf(headers, "content-length");
+  const length = headerOf(headers, "content-length");
   return length === undefined ? "chunked" : Number(length);
 }
 

@@ -1,8 +1,8 @@
 import type { Router } from "../../route.ts";
 import type { H1Backend } from "../backend/h1-backend.ts";
 import type { H2Backend } from "../backend/h2-backend.ts";
+import type { TapeBudget } from "../body-tape.ts";
 import type { ReplayCache } from "../replay/replay-cache.ts";
-import type { TapeBudget } from "./body-tape.ts";
 import type { ProxySettings } from "./settings.ts";
 
 /** What all requests share. */

@@ -7,31 +7,24 @@ import { ProxyError } from "../../proxy-error.ts";
 import type { Place, Target } from "../../route.ts";
 import { join, type Passed } from "../../tcp/join.ts";
 import { AttemptError, type MachineAnswer } from "../backend/answer.ts";
+import { BodyTape, KEEP_BYTES } from "../body-tape.ts";
 import type { Exchange } from "../exchange.ts";
-import { valueOf } from "../headers/fields.ts";
+import { headerOf } from "../headers/fields.ts";
 import { MAX_PASSES, passes } from "../headers/request-headers.ts";
 import { answerHead, informationHeaders } from "../headers/response-headers.ts";
 import { type RequestTarget, readTarget } from "../headers/target.ts";
-import { type ReplayOrder, readOrder } from "../replay/replay-order.ts";
-import { askedWay, askOf, fallbackWay, replayedWay, type Way } from "../replay/way.ts";
+import type { ReplayOrder } from "../replay/replay-order.ts";
+import { askOf, fallbackWay, type Way } from "../replay/way.ts";
 import { answerError, redirectToHttps } from "./answer-error.ts";
 import { Attempt } from "./attempt.ts";
-import { BodyTape, KEEP_BYTES } from "./body-tape.ts";
 import { bodyLength, outgoingRequest } from "./outgoing-request.ts";
 import type { ProxyParts } from "./parts.ts";
 import { relay } from "./relay.ts";
+import { Replaying } from "./replaying.ts";
+import { Retries } from "./retries.ts";
 
-/** Replays of one request. */
-const MAX_REPLAYS = 10;
-/** Attempts that may have reached a program: each could be what breaks it. */
-const MAX_SILENT = 3;
-/** Between attempts at a machine that refuses connections. */
-const RETRY_MS = [10, 20, 40, 50] as const;
 /** Connections that changed their protocol may be silent for so long, when the service does not say longer. */
 const CHANGED_IDLE_MS = 3_600_000;
-/** Methods that may be sent again although a program may have heard them: RFC 9110 section 9.2.2. */
-const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
-
 /** One request on its way to a machine. */
 export class RequestRun {
   readonly record: RequestRecord;
@@ -41,12 +34,8 @@ export class RequestRun {
   readonly #tape: BodyTape;
   readonly #startUs = nowUs();
   readonly #startedMs = performance.now();
-  /** Machines that have refused it. */
-  readonly #avoid = new Set<string>();
-  /** Last moment for another attempt, once one was refused. */
-  #retryUntilMs: number | undefined;
-  #refusals = 0;
-  #silences = 0;
+  readonly #retries: Retries;
+  readonly #replaying: Replaying;
   #attempt: Attempt | undefined;
   #bodyError: ProxyError | undefined;
 
@@ -54,7 +43,7 @@ export class RequestRun {
     const { connection, version, method, headers, body } = exchange;
     const requestId = `${ulid()}-${parts.settings.region}`;
     this.record = newRecord({ requestId, connection, version, method, startMs: Date.now() });
-    this.trace = new RequestTrace(valueOf(headers, "traceparent") ?? "", method);
+    this.trace = new RequestTrace(headerOf(headers, "traceparent") ?? "", method);
     this.record.traceId = this.trace.traceId;
     this.#exchange = exchange;
     this.#parts = parts;
@@ -63,6 +52,8 @@ export class RequestRun {
       passed: () => this.#attempt?.touch(),
       tooLarge: () => this.#refuseBody(),
     });
+    this.#retries = new Retries(this.#tape, method);
+    this.#replaying = new Replaying(this.#tape, headers, parts);
   }
 
   /** Answers the request. Never rejects. */
@@ -97,7 +88,7 @@ export class RequestRun {
       this.record.status = redirectToHttps(this.#exchange, asked, this.#parts.settings.httpsPort);
       return;
     }
-    await this.#follow(asked, this.#firstWay(target, asked));
+    await this.#follow(asked, this.#replaying.firstWay(target, asked));
   }
 
   #target(hostname: string, port: number): Target {
@@ -119,7 +110,9 @@ export class RequestRun {
         const order = await this.#once(asked, way);
         if (order === "again") continue;
         if (order === "done") return;
-        way = this.#replayed(asked, way, order.order, order.source);
+        this.record.replays += 1;
+        this.#retries.begin();
+        way = this.#replaying.next(asked, way, order.order, order.source);
       } catch (error) {
         const back = error instanceof ProxyError && fallbackWay(way, error, performance.now() - fromMs);
         if (!back || this.#exchange.hasBegun || !this.#tape.isReplayable) throw error;
@@ -131,10 +124,8 @@ export class RequestRun {
   async #once(asked: RequestTarget, way: Way): Promise<"done" | "again" | Replay> {
     const place = await this.#admit(way);
     try {
-      if (this.#avoid.has(place.machineId)) {
-        const ms = RETRY_MS[Math.min(this.#refusals, RETRY_MS.length) - 1] ?? 10;
-        await sleep(ms, undefined, { signal: this.#exchange.left });
-      }
+      const pauseMs = this.#retries.pauseMs(place);
+      if (pauseMs > 0) await sleep(pauseMs, undefined, { signal: this.#exchange.left });
       return await this.#try(asked, way, place);
     } finally {
       place.release();
@@ -148,7 +139,7 @@ export class RequestRun {
     const signal = limit ? AbortSignal.any([left, limit]) : left;
     const fromMs = performance.now();
     try {
-      const ask = askOf(way, this.#avoid, this.trace.traceparent);
+      const ask = askOf(way, this.#retries.avoid, this.trace.traceparent);
       const place = await this.#parts.router.admit(way.target, ask, signal);
       if (place.wake) this.trace.waited(place.wake);
       this.record.wake ??= place.wake;
@@ -172,7 +163,7 @@ export class RequestRun {
     try {
       const answer = await this.#send(asked, way, place, traceparent, attempt.signal);
       attempt.answered();
-      const order = answer.changed ? undefined : await this.#orderOf(answer);
+      const order = answer.changed ? undefined : await this.#replaying.orderOf(answer);
       if (order) {
         answer.discard();
         return { order, source: place };
@@ -186,7 +177,8 @@ export class RequestRun {
       if (!(error instanceof AttemptError)) throw error;
       if (reason instanceof ProxyError) throw reason;
       if (error.stage !== "begun") place.refused();
-      this.#retryOrThrow(error, way.target, place);
+      this.#retries.failed(error, way.target, place);
+      this.record.retries += 1;
       return "again";
     } finally {
       this.#tape.stop();
@@ -248,56 +240,6 @@ export class RequestRun {
     this.record.bytesOut += passed.received;
   }
 
-  #retryOrThrow(error: AttemptError, target: Target, place: Place): void {
-    const now = performance.now();
-    this.#retryUntilMs ??= now + target.service.wakeTimeoutMs;
-    const isUnheard = error.stage === "refused";
-    const mayRepeat = isUnheard || (IDEMPOTENT.has(this.#exchange.method) && error.stage === "silent");
-    if (isUnheard) this.#refusals += 1;
-    else this.#silences += 1;
-    if (!mayRepeat || !this.#tape.isReplayable || this.#silences >= MAX_SILENT || now > this.#retryUntilMs) {
-      const what = isUnheard ? "refuses connections" : "has broken off the connection";
-      throw new ProxyError("UNREACHABLE", `machine ${place.machineId} of ${target.app} ${what}`, { cause: error });
-    }
-    this.record.retries += 1;
-    this.#avoid.add(place.machineId);
-  }
-
-  async #orderOf(answer: MachineAnswer): Promise<ReplayOrder | undefined> {
-    try {
-      return await readOrder(answer);
-    } catch (cause) {
-      answer.discard();
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new ProxyError("UNREACHABLE", `the app answers with a fly-replay that is wrong: ${why}`, { cause });
-    }
-  }
-
-  #replayed(asked: RequestTarget, way: Way, order: ReplayOrder, source: Place): Way {
-    this.record.replays += 1;
-    if (this.record.replays > MAX_REPLAYS)
-      throw new ProxyError("LOOP", `the request was replayed more than ${MAX_REPLAYS} times`);
-    if (!this.#tape.isReplayable) {
-      const message = `a request with a body of more than ${KEEP_BYTES} bytes cannot be replayed`;
-      throw new ProxyError("TOO_LARGE", message);
-    }
-    this.#parts.replays.learn(way.target.app, asked.hostname, order);
-    this.#avoid.clear();
-    return replayedWay(way, order, source, this.#parts.router);
-  }
-
-  /** The way that its headers ask for, or that an earlier replay has said. */
-  #firstWay(target: Target, asked: RequestTarget): Way {
-    const way = askedWay(target, this.#exchange.headers);
-    const order = this.#parts.replays.find(target.app, asked.hostname, asked.path);
-    if (!order) return way;
-    const mayBypass = order.cache?.allowBypass === true;
-    const isBypass = mayBypass && valueOf(this.#exchange.headers, "fly-replay-cache-control") === "skip";
-    if (isBypass) return { ...way, headers: [...way.headers, CACHE_STATUS, "bypass"] };
-    const next = replayedWay(way, order, undefined, this.#parts.router);
-    return { ...next, headers: [...next.headers, CACHE_STATUS, "hit"] };
-  }
-
   #refuseBody(): void {
     this.#bodyError = tooLarge();
     this.#attempt?.end(this.#bodyError);
@@ -325,7 +267,6 @@ interface Replay {
 }
 
 const MISSED = "fly-preferred-instance-unavailable";
-const CACHE_STATUS = "fly-replay-cache-status";
 
 function tooLarge(): ProxyError {
   return new ProxyError("TOO_LARGE", "the body of the request is larger than the proxy takes");

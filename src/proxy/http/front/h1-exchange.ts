@@ -94,7 +94,10 @@ export class H1Exchange implements Exchange {
   }
 
   cut(): void {
-    this.#request.socket.destroy();
+    const { socket } = this.#request;
+    // By HTTP/1.0 a connection that ends well says that the answer is complete.
+    if (this.version === "1.0" && !("encrypted" in socket)) socket.resetAndDestroy();
+    else socket.destroy();
   }
 
   /** A client that goes on sending would hold the connection. */
@@ -121,7 +124,9 @@ export function answerOn(request: IncomingMessage, socket: Socket): ServerRespon
   };
   const onEnd = () => socket.destroy();
   socket.on("drain", onDrain).on("error", onError).on("readable", onReadable).on("end", onEnd);
-  response.once(HANDED_OVER, () => socket.off("drain", onDrain).off("readable", onReadable).off("end", onEnd));
+  response.once(HANDED_OVER, () =>
+    socket.off("drain", onDrain).off("readable", onReadable).off("end", onEnd),
+  );
   response.once("finish", () => {
     response.detachSocket(socket);
     socket.off("end", onEnd).end();

@@ -107,14 +107,14 @@ export class H1Front {
       return;
     }
     this.#waiting.set(socket, waiting + 1);
-    const before = this.#turns.get(socket);
-    const turn = before ? before.then(() => this.#handle(exchange)) : this.#handle(exchange);
-    const done = turn.then(() => {
-      const left = (this.#waiting.get(socket) ?? 1) - 1;
-      this.#waiting.set(socket, left);
-      if (left === 0) this.#turns.delete(socket);
-    });
-    this.#turns.set(socket, done);
+    const before = waiting > 0 ? this.#turns.get(socket) : undefined;
+    this.#turns.set(socket, this.#takeTurn(socket, exchange, before));
+  }
+
+  async #takeTurn(socket: Duplex, exchange: H1Exchange, before: Promise<void> | undefined): Promise<void> {
+    if (before !== undefined) await before;
+    await this.#handle(exchange);
+    this.#waiting.set(socket, (this.#waiting.get(socket) ?? 1) - 1);
   }
 }
 

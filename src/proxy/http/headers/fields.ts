@@ -1,7 +1,7 @@
 import type { FlatHeaders } from "../exchange.ts";
 
 /** Returns the values of a header. @param name in lower case */
-export function valuesOf(headers: FlatHeaders, name: string): string[] {
+export function headersOf(headers: FlatHeaders, name: string): string[] {
   const values: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const each = headers[at] ?? "";
@@ -11,7 +11,7 @@ export function valuesOf(headers: FlatHeaders, name: string): string[] {
 }
 
 /** Returns the first value of a header. @param name in lower case */
-export function valueOf(headers: FlatHeaders, name: string): string | undefined {
+export function headerOf(headers: FlatHeaders, name: string): string | undefined {
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const each = headers[at] ?? "";
     if (each.length === name.length && each.toLowerCase() === name) return headers[at + 1];
@@ -41,7 +41,7 @@ const PROTECTED = new Set([
 
 /** Returns the names of headers that end with the connection, in lower case. */
 export function hopByHop(headers: FlatHeaders): ReadonlySet<string> {
-  const named = listOf(valuesOf(headers, "connection")).filter((name) => !PROTECTED.has(name));
+  const named = listOf(headersOf(headers, "connection")).filter((name) => !PROTECTED.has(name));
   if (named.every((name) => HOP_BY_HOP.has(name) || name === "close")) return HOP_BY_HOP;
   return new Set([...HOP_BY_HOP, ...named]);
 }

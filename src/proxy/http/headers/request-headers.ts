@@ -1,5 +1,5 @@
 import type { Exchange, FlatHeaders } from "../exchange.ts";
-import { hopByHop, isOurs, listOf, valuesOf } from "./fields.ts";
+import { headersOf, hopByHop, isOurs, listOf } from "./fields.ts";
 
 /** What the proxy says of a request, besides its connection. */
 export interface RequestFacts {
@@ -33,8 +33,8 @@ export function requestHeaders(exchange: Exchange, facts: RequestFacts): string[
     sent.push(name, headers[at + 1] ?? "");
   }
   const scheme = connection.isTls ? "https" : "http";
-  const before = valuesOf(headers, "x-forwarded-for");
-  const via = valuesOf(headers, "via");
+  const before = headersOf(headers, "x-forwarded-for");
+  const via = headersOf(headers, "via");
   sent.push(
     ...["fly-client-ip", connection.address],
     ...["x-forwarded-for", [...before, connection.address].join(", ")],
@@ -54,7 +54,7 @@ export function requestHeaders(exchange: Exchange, facts: RequestFacts): string[
 
 /** Counts the proxies of this kind that a request has passed. */
 export function passes(headers: FlatHeaders): number {
-  return listOf(valuesOf(headers, "via")).filter((each) => each.endsWith(` ${VIA}`)).length;
+  return listOf(headersOf(headers, "via")).filter((each) => each.endsWith(` ${VIA}`)).length;
 }
 
 /** The value of `Via` for a message of an HTTP version. */

@@ -1,6 +1,6 @@
 import type { HttpSettings, Wake } from "../../route.ts";
 import type { AnswerHead, FlatHeaders } from "../exchange.ts";
-import { hopByHop, valueOf } from "./fields.ts";
+import { headerOf, hopByHop } from "./fields.ts";
 import { viaOf } from "./request-headers.ts";
 
 /** What the proxy says of an answer. */
@@ -28,7 +28,7 @@ export function answerHead(head: AnswerHead, settings: HttpSettings, facts: Answ
     headers.push(name, head.headers[at + 1] ?? "");
   }
   for (const [name, value] of own) if (value !== "") headers.push(name, value);
-  if (valueOf(headers, "date") === undefined && !own.has("date"))
+  if (headerOf(headers, "date") === undefined && !own.has("date"))
     headers.push("date", new Date().toUTCString());
   if (settings.pristineResponse) return { status, statusText, headers };
   return { status, statusText, headers: [...headers, ...ownHeaders(facts, own)] };

@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import { ProxyError } from "../../proxy-error.ts";
 import type { Exchange } from "../exchange.ts";
-import { valuesOf } from "./fields.ts";
+import { headersOf } from "./fields.ts";
 
 /** What a request asks for. */
 export interface RequestTarget {
@@ -44,7 +44,7 @@ export function readHost(raw: string): Omit<RequestTarget, "path"> {
 }
 
 function hostOf({ version, authority, headers }: Exchange): string {
-  const hosts = valuesOf(headers, "host");
+  const hosts = headersOf(headers, "host");
   if (hosts.length > 1) throw refused("there is more than one Host header");
   const [host] = hosts;
   if (authority !== "") {

@@ -20,7 +20,8 @@ export class ReplayCache {
     if (!prefixes) return undefined;
     let best: Entry | undefined;
     for (const prefix of prefixes.keys()) {
-      if (path.startsWith(prefix) && prefix.length >= (best?.prefix.length ?? 0)) best = prefixes.get(prefix) ?? best;
+      if (path.startsWith(prefix) && prefix.length >= (best?.prefix.length ?? 0))
+        best = prefixes.get(prefix) ?? best;
     }
     return best?.order;
   }

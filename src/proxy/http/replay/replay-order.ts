@@ -1,6 +1,6 @@
 import type { MachineAnswer } from "../backend/answer.ts";
 import type { FlatHeaders } from "../exchange.ts";
-import { valueOf } from "../headers/fields.ts";
+import { headerOf } from "../headers/fields.ts";
 import { readSeconds } from "./seconds.ts";
 
 /** Says where a request must be sent again: `fly-replay` of an answer. */
@@ -55,9 +55,9 @@ const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/i;
 /** Reads the order of an answer. Undefined: it has none. @throws Error that says what is wrong with it */
 export async function readOrder(answer: MachineAnswer): Promise<ReplayOrder | undefined> {
   const { headers } = answer.head;
-  const header = valueOf(headers, "fly-replay");
+  const header = headerOf(headers, "fly-replay");
   if (header !== undefined) return fromHeader(header, headers);
-  const type = valueOf(headers, "content-type");
+  const type = headerOf(headers, "content-type");
   if (type?.split(";")[0]?.trim().toLowerCase() !== JSON_TYPE) return undefined;
   return fromJson(JSON.parse(await readText(answer)));
 }
@@ -71,9 +71,9 @@ export function fromHeader(header: string, headers: FlatHeaders = []): ReplayOrd
     if (key !== "") fields[key] = at < 0 ? "" : part.slice(at + 1).trim();
   }
   const cache = cacheOf(
-    valueOf(headers, "fly-replay-cache"),
-    valueOf(headers, "fly-replay-cache-ttl-secs"),
-    valueOf(headers, "fly-replay-cache-allow-bypass"),
+    headerOf(headers, "fly-replay-cache"),
+    headerOf(headers, "fly-replay-cache-ttl-secs"),
+    headerOf(headers, "fly-replay-cache-allow-bypass"),
   );
   return orderOf(fields, undefined, cache);
 }
@@ -119,7 +119,12 @@ function orderOf(
     cache,
   };
   const hasPlace = order.app ?? order.instance ?? order.preferInstance ?? fields["region"];
-  if (hasPlace === undefined && !order.isElsewhere && cache?.isInvalidation !== true && transform === undefined)
+  if (
+    hasPlace === undefined &&
+    !order.isElsewhere &&
+    cache?.isInvalidation !== true &&
+    transform === undefined
+  )
     throw new Error("it needs one of region, instance, prefer_instance, app and elsewhere");
   return order;
 }
@@ -137,13 +142,18 @@ function cacheOf(
 ): ReplayCacheOrder | undefined {
   if (prefix === undefined) return undefined;
   if (prefix === "invalidate") return { prefix: "/", ttlMs: 0, isInvalidation: true, allowBypass: false };
-  return { ...cacheFields(prefix, ttl ?? ""), isInvalidation: false, allowBypass: bypass === "yes" || bypass === "true" };
+  return {
+    ...cacheFields(prefix, ttl ?? ""),
+    isInvalidation: false,
+    allowBypass: bypass === "yes" || bypass === "true",
+  };
 }
 
 /** A prefix may name its host first (`example.com/path/*`); only the path counts here. */
 function cacheFields(prefix: string, ttl: string) {
   const path = prefix.slice(Math.max(0, prefix.indexOf("/"))).replace(/\*$/, "");
-  if (!path.startsWith("/") || path.length > 1_024) throw new Error("the prefix of the cache must begin with /");
+  if (!path.startsWith("/") || path.length > 1_024)
+    throw new Error("the prefix of the cache must begin with /");
   const ttlMs = ttl === "" ? MIN_TTL_MS : readSeconds(ttl);
   return { prefix: path, ttlMs: Math.min(MAX_TTL_MS, Math.max(MIN_TTL_MS, ttlMs)) };
 }

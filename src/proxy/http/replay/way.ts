@@ -1,7 +1,7 @@
 import { ProxyError } from "../../proxy-error.ts";
 import type { Ask, Place, Router, Target } from "../../route.ts";
 import type { FlatHeaders } from "../exchange.ts";
-import { listOf, valueOf, valuesOf } from "../headers/fields.ts";
+import { headerOf, headersOf, listOf } from "../headers/fields.ts";
 import type { ReplayOrder, ReplayTransform } from "./replay-order.ts";
 
 /** Where a request is to go: what its headers ask for, and what replays have said since. */
@@ -114,14 +114,14 @@ function reasonOf({ code }: ProxyError): string {
 }
 
 function instanceOf(headers: FlatHeaders, name: string): string | undefined {
-  const value = valueOf(headers, name)?.trim();
+  const value = headerOf(headers, name)?.trim();
   if (value === undefined || value === "") return undefined;
   if (!INSTANCE.test(value)) throw new ProxyError("BAD_REQUEST", `${name} must be the id of a machine`);
   return value;
 }
 
 function regionsOf(headers: FlatHeaders, name: string): readonly string[] | undefined {
-  const regions = listOf(valuesOf(headers, name)).slice(0, MAX_REGIONS);
+  const regions = listOf(headersOf(headers, name)).slice(0, MAX_REGIONS);
   if (regions.length === 0 || regions.includes("any")) return undefined;
   if (!regions.every((each) => REGION.test(each)))
     throw new ProxyError("BAD_REQUEST", `${name} must be a list of regions`);

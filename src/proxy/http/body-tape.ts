@@ -98,9 +98,11 @@ export class BodyTape {
     this.stop();
     this.#sink = sink;
     this.#finish = finish;
-    if (this.#source === undefined) return finish(sink);
     for (const chunk of this.#kept) sink.write(chunk);
-    if (this.#isEnded) return finish(sink);
+    if (this.#source === undefined || this.#isEnded) {
+      finish(sink);
+      return;
+    }
     sink.on("drain", this.#resume);
     if (!this.#isStarted) this.#start(this.#source);
     if (sink.writableNeedDrain) this.#source.pause();
@@ -142,7 +144,8 @@ export class BodyTape {
     this.#listener.passed();
     if (this.#bytes > this.#limits.body) {
       source.pause();
-      return this.#listener.tooLarge();
+      this.#listener.tooLarge();
+      return;
     }
     this.#keep(chunk);
     if (this.#sink && !this.#sink.write(chunk)) source.pause();
@@ -151,8 +154,9 @@ export class BodyTape {
   #keep(chunk: Buffer): void {
     if (!this.#isKeeping) return;
     const fits = this.#keptBytes + chunk.length <= this.#limits.keep && this.#budget.take(chunk.length);
-    if (!fits) return this.stopKeeping();
-    this.#kept.push(chunk);
-    this.#keptBytes += chunk.length;
+    if (fits) {
+      this.#kept.push(chunk);
+      this.#keptBytes += chunk.length;
+    } else this.stopKeeping();
   }
 }

@@ -1,0 +1,66 @@
+import { ProxyError } from "../../proxy-error.ts";
+import type { Place, Target } from "../../route.ts";
+import type { MachineAnswer } from "../backend/answer.ts";
+import { type BodyTape, KEEP_BYTES } from "../body-tape.ts";
+import type { FlatHeaders } from "../exchange.ts";
+import { headerOf } from "../headers/fields.ts";
+import type { RequestTarget } from "../headers/target.ts";
+import { type ReplayOrder, readOrder } from "../replay/replay-order.ts";
+import { askedWay, replayedWay, type Way } from "../replay/way.ts";
+import type { ProxyParts } from "./parts.ts";
+
+/** Replays of one request. */
+const MAX_REPLAYS = 10;
+const CACHE_STATUS = "fly-replay-cache-status";
+
+/** Follows what programs say by `fly-replay`, for one request. */
+export class Replaying {
+  readonly #tape: BodyTape;
+  readonly #headers: FlatHeaders;
+  readonly #parts: ProxyParts;
+  #count = 0;
+
+  constructor(tape: BodyTape, headers: FlatHeaders, parts: ProxyParts) {
+    this.#tape = tape;
+    this.#headers = headers;
+    this.#parts = parts;
+  }
+
+  /** The way that the headers ask for, or that an earlier replay has said. */
+  firstWay(target: Target, { hostname, path }: RequestTarget): Way {
+    const way = askedWay(target, this.#headers);
+    const order = this.#parts.replays.find(target.app, hostname, path);
+    if (!order) return way;
+    const mayBypass = order.cache?.allowBypass === true;
+    if (mayBypass && headerOf(this.#headers, "fly-replay-cache-control") === "skip")
+      return { ...way, headers: [...way.headers, CACHE_STATUS, "bypass"] };
+    const next = replayedWay(way, order, undefined, this.#parts.router);
+    return { ...next, headers: [...next.headers, CACHE_STATUS, "hit"] };
+  }
+
+  /** Reads what an answer orders. @throws ProxyError `UNREACHABLE` for an order that makes no sense */
+  async orderOf(answer: MachineAnswer): Promise<ReplayOrder | undefined> {
+    try {
+      return await readOrder(answer);
+    } catch (cause) {
+      answer.discard();
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new ProxyError("UNREACHABLE", `the app answers with a fly-replay that is wrong: ${why}`, {
+        cause,
+      });
+    }
+  }
+
+  /** The way that an answer has ordered. @throws ProxyError when it cannot be followed */
+  next({ hostname }: RequestTarget, way: Way, order: ReplayOrder, source: Place): Way {
+    this.#count += 1;
+    if (this.#count > MAX_REPLAYS)
+      throw new ProxyError("LOOP", `the request was replayed more than ${MAX_REPLAYS} times`);
+    if (!this.#tape.isReplayable) {
+      const message = `a request with a body of more than ${KEEP_BYTES} bytes cannot be replayed`;
+      throw new ProxyError("TOO_LARGE", message);
+    }
+    this.#parts.replays.learn(way.target.app, hostname, order);
+    return replayedWay(way, order, source, this.#parts.router);
+  }
+}

@@ -1,0 +1,116 @@
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { counter, gauge } from "../../lib/otel/metrics.ts";
+import { logger } from "../../lib/runtime/log.ts";
+import { countBytes } from "../answers/request-metrics.ts";
+import type { Connection } from "../connection.ts";
+import { ProxyError } from "../proxy-error.ts";
+import type { Place, Router, Target } from "../route.ts";
+import { dial } from "./dial.ts";
+import { join, type Passed } from "./join.ts";
+import { proxyHeader } from "./proxy-protocol.ts";
+
+/** A connection may be silent for so long, when its service does not say longer. */
+const IDLE_MS = 3_600_000;
+const RETRY_MS = 25;
+
+const connections = counter(
+  "windhover_proxy_connections_total",
+  "Connections that passed through, by result.",
+  ["result"],
+);
+for (const result of ["ok", "refused", "left"]) connections.inc({ result }, 0);
+let open = 0;
+gauge("windhover_proxy_connections_in_progress", "Connections that pass through.", () => open);
+
+/** Passes connections through to machines, as they are. */
+export class Tunnels {
+  readonly #router: Router;
+  readonly #accessLog: boolean;
+  readonly #ending = new AbortController();
+
+  constructor(router: Router, accessLog: boolean) {
+    this.#router = router;
+    this.#accessLog = accessLog;
+  }
+
+  /** Passes a connection on until it ends. Never rejects. */
+  async run(client: Socket, connection: Connection, target: Target): Promise<void> {
+    const startedMs = performance.now();
+    const passed: Passed = { sent: 0, received: 0 };
+    const left = new AbortController();
+    client.once("close", () => left.abort(new Error("the client has left")));
+    client.on("error", () => {});
+    let [machine, problem] = ["", ""];
+    open += 1;
+    try {
+      const [place, program] = await this.#connect(
+        target,
+        AbortSignal.any([left.signal, this.#ending.signal]),
+      );
+      machine = place.machineId;
+      try {
+        if (target.service.handlers.has("proxy_proto"))
+          program.write(proxyHeader(target.service.proxyProto, connection));
+        const idleMs = Math.max(IDLE_MS, target.service.http.idleTimeoutMs);
+        const signal = AbortSignal.any([place.gone, this.#ending.signal]);
+        await join(client, program, { idleMs, signal, passed });
+      } finally {
+        place.release();
+      }
+      connections.inc({ result: "ok" });
+    } catch (error) {
+      problem = error instanceof Error ? error.message : String(error);
+      connections.inc({ result: left.signal.aborted ? "left" : "refused" });
+      // It must not look like an end.
+      client.resetAndDestroy();
+    } finally {
+      open -= 1;
+      countBytes(passed.sent, passed.received);
+    }
+    if (this.#accessLog) log(connection, target, machine, passed, performance.now() - startedMs, problem);
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    this.#ending.abort(new Error("the proxy stops"));
+  }
+
+  /** Nothing of the client is read before, so any machine will do. */
+  async #connect(target: Target, signal: AbortSignal): Promise<[Place, Socket]> {
+    const avoid = new Set<string>();
+    let untilMs: number | undefined;
+    for (;;) {
+      const ask = { kind: "connection", traceparent: "", exclude: new Set<string>(), avoid } as const;
+      const place = await this.#router.admit(target, ask, signal);
+      try {
+        if (avoid.has(place.machineId)) await sleep(RETRY_MS, undefined, { signal });
+        return [place, await dial(place.address, signal)];
+      } catch (cause) {
+        const now = performance.now();
+        untilMs ??= now + target.service.wakeTimeoutMs;
+        if (!signal.aborted) place.refused();
+        place.release();
+        if (signal.aborted) throw signal.reason;
+        if (now > untilMs)
+          throw new ProxyError("UNREACHABLE", `machine ${place.machineId} refuses connections`, { cause });
+        avoid.add(place.machineId);
+      }
+    }
+  }
+}
+
+function log(
+  { address, port, serverName, isTls }: Connection,
+  { app, org }: Target,
+  machine: string,
+  { sent, received }: Passed,
+  durationMs: number,
+  problem: string,
+): void {
+  logger.info("connection", {
+    ...{ client: address, port, tls: isTls, server_name: serverName, app, org, machine },
+    ...{ bytes_in: sent, bytes_out: received, duration_ms: Math.round(durationMs) },
+    ...(problem === "" ? {} : { problem }),
+  });
+}

@@ -1,0 +1,105 @@
+import { X509Certificate } from "node:crypto";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { createSecureContext, type SecureContext } from "node:tls";
+import { Fault } from "../../lib/faults/fault.ts";
+import { startLoop } from "../../lib/runtime/lifecycle.ts";
+import { logger } from "../../lib/runtime/log.ts";
+
+/** How often the folder is read for changes. */
+const REREAD_MS = 1_000;
+/** Name of the pair for host names without a certificate, where a service allows it. */
+const DEFAULT = "default";
+
+interface Pair {
+  /** Times and sizes of its files. */
+  readonly seen: string;
+  readonly context: SecureContext;
+  /** In lower case; `*.` and a name stands for one label before it. */
+  readonly names: readonly string[];
+}
+
+/**
+ * A folder of certificates: `NAME.crt` (PEM, with its chain) and `NAME.key`. The host names are those
+ * in the certificate. Changes count within two seconds; a pair that is broken leaves the one before.
+ */
+export class Certificates {
+  readonly #folder: string;
+  #pairs = new Map<string, Pair>();
+  #byName = new Map<string, Pair>();
+  readonly #problems = new Map<string, string>();
+  readonly #stop: () => Promise<void>;
+
+  /** @throws Fault FAILED_PRECONDITION / `CERTIFICATES_UNREADABLE` */
+  constructor(folder: string) {
+    this.#folder = folder;
+    try {
+      this.#read();
+    } catch (cause) {
+      throw unreadable(folder, cause);
+    }
+    this.#stop = startLoop(REREAD_MS, 0, () => this.#read(), { name: "read certificates" });
+  }
+
+  /** Returns the certificate of a host name. @param orDefault takes the default when it has none */
+  find(hostname: string, orDefault: boolean): SecureContext | undefined {
+    const wildcard = `*${hostname.slice(Math.max(0, hostname.indexOf(".")))}`;
+    const found = this.#byName.get(hostname) ?? this.#byName.get(wildcard);
+    return found?.context ?? (orDefault ? this.#pairs.get(DEFAULT)?.context : undefined);
+  }
+
+  close(): Promise<void> {
+    return this.#stop();
+  }
+
+  #read(): void {
+    const pairs = new Map<string, Pair>();
+    const files = new Set(readdirSync(this.#folder));
+    for (const file of files) {
+      const name = /^(.+)\.crt$/.exec(file)?.[1];
+      if (name === undefined || !files.has(`${name}.key`)) continue;
+      const pair = this.#readPair(name);
+      if (pair) pairs.set(name, pair);
+    }
+    this.#pairs = pairs;
+    this.#byName = new Map(
+      [...pairs].flatMap(([name, pair]) => (name === DEFAULT ? [] : pair.names.map((each) => [each, pair]))),
+    );
+  }
+
+  #readPair(name: string): Pair | undefined {
+    const before = this.#pairs.get(name);
+    const [certificate, key] = [".crt", ".key"].map((suffix) => join(this.#folder, `${name}${suffix}`));
+    if (certificate === undefined || key === undefined) return before;
+    try {
+      const seen = [certificate, key].map(fingerprint).join();
+      if (seen === before?.seen) return before;
+      const cert = readFileSync(certificate);
+      const context = createSecureContext({ cert, key: readFileSync(key), minVersion: "TLSv1.2" });
+      this.#problems.delete(name);
+      logger.info("certificate read", { name });
+      return { seen, context, names: namesOf(new X509Certificate(cert)) };
+    } catch (error) {
+      // Once, and not every second until somebody mends it.
+      if (this.#problems.get(name) !== String(error))
+        logger.error("a certificate cannot be read", { name, isKept: before !== undefined, error });
+      this.#problems.set(name, String(error));
+      return before;
+    }
+  }
+}
+
+/** Returns the host names of a certificate. */
+function namesOf({ subjectAltName = "" }: X509Certificate): string[] {
+  return [...subjectAltName.matchAll(/(?:^|, )DNS:([^,\s"]+)/g)].map(([, name = ""]) => name.toLowerCase());
+}
+
+function fingerprint(path: string): string {
+  const { mtimeMs, size, ino } = statSync(path);
+  return `${mtimeMs} ${size} ${ino}`;
+}
+
+function unreadable(folder: string, cause: unknown): Fault {
+  const message = `cannot read certificates of ${folder}; set PROXY_CERTIFICATES to a folder`;
+  return new Fault("FAILED_PRECONDITION", "CERTIFICATES_UNREADABLE", message, { folder }, { cause });
+}

@@ -1,0 +1,53 @@
+import { createServer, type Server, type Socket } from "node:net";
+import { type ConnectionLimits, limitConnections } from "../../lib/limits/connection-limiter.ts";
+import { describeConnection } from "../connection.ts";
+import type { HttpProxy } from "../http/http-proxy.ts";
+import type { Router } from "../route.ts";
+import { agreeToPostgresTls } from "../tcp/postgres-tls.ts";
+import type { AcceptOnPort } from "../tcp/tcp-ports.ts";
+import type { Tunnels } from "../tcp/tunnels.ts";
+import type { TlsFront } from "./tls-front.ts";
+
+/** Port of services that connections with TLS count for. */
+const TLS_PORT = 443;
+const KEEP_ALIVE_DELAY_MS = 60_000;
+
+/** Makes the server of connections with TLS, not listening yet. */
+export function tlsServer(tls: TlsFront, limits: ConnectionLimits): Server {
+  const server = createServer(
+    { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS },
+    (socket) => tls.accept(socket, TLS_PORT),
+  );
+  limitConnections(server, limits);
+  return server;
+}
+
+/**
+ * Returns what takes the connections of the ports of services.
+ *
+ * @param tls undefined: without certificates, connections that need one are closed
+ */
+export function portEntrance(
+  router: Router,
+  http: HttpProxy,
+  tunnels: Tunnels,
+  tls: TlsFront | undefined,
+): AcceptOnPort {
+  return (socket: Socket, port: number) => {
+    const target = router.portTarget(port);
+    if (!target) {
+      socket.destroy();
+      return;
+    }
+    const { handlers } = target.service;
+    const connection = describeConnection(socket, port);
+    const beginTls = () => {
+      if (tls) tls.accept(socket, port);
+      else socket.destroy();
+    };
+    if (handlers.has("pg_tls")) agreeToPostgresTls(socket, beginTls);
+    else if (handlers.has("tls")) beginTls();
+    else if (handlers.has("http")) http.acceptClear(socket, connection);
+    else void tunnels.run(socket, connection, target);
+  };
+}

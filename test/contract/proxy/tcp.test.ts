@@ -1,0 +1,192 @@
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { connect as connectTls } from "node:tls";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { TcpPorts } from "../../../src/proxy/tcp/tcp-ports.ts";
+import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
+import { makeCertificate } from "./certificate.ts";
+import { Client, TestProxy, unusedPort } from "./fixture.ts";
+
+let proxy: TestProxy;
+let ports: TcpPorts;
+let port: number;
+
+beforeEach(async () => {
+  proxy = await TestProxy.start();
+  ports = proxy.startPorts();
+  port = await unusedPort();
+  await ports.set(new Set([port]));
+});
+afterEach(() => proxy.close());
+
+const RAW = { handlers: [] };
+
+test("bytes pass both ways, and each direction ends for itself", async () => {
+  const machine = await proxy.rawMachine((socket) => {
+    // Answers after all has come, by what is left of the connection.
+    const hash = createHash("sha256");
+    socket.on("data", (chunk) => hash.update(chunk));
+    socket.on("end", () => socket.end(hash.digest("hex")));
+  });
+  await proxy.app("raw", [machine], { port, service: RAW });
+  const bytes = randomBytes(4 * 1024 * 1024);
+  const client = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+
+  client.end(bytes);
+
+  expect(await text(client)).toBe(createHash("sha256").update(bytes).digest("hex"));
+  expect(proxy.router.asks[0]?.kind).toBe("connection");
+  await expect.poll(() => proxy.router.held).toBe(0);
+  expect(proxy.router.mostReleases).toBe(1);
+});
+
+test("a program that says something first is heard", async () => {
+  await proxy.app(
+    "raw",
+    [
+      await proxy.rawMachine((socket) => {
+        socket.write("220 hello\r\n");
+        socket.on("end", () => socket.end()).resume();
+      }),
+    ],
+    {
+      port,
+      service: RAW,
+    },
+  );
+  const client = new Client(port);
+
+  await expect.poll(() => client.text).toBe("220 hello\r\n");
+
+  client.socket.destroy();
+  await expect.poll(() => proxy.router.held).toBe(0);
+});
+
+test("a connection that breaks at one side breaks at the other", async () => {
+  let reset = () => {};
+  let isBroken = false;
+  const machine = await proxy.rawMachine((socket) => {
+    reset = () => socket.resetAndDestroy();
+    socket.on("error", () => {
+      isBroken = true;
+    });
+    socket.on("data", (chunk) => socket.write(chunk));
+  });
+  await proxy.app("raw", [machine], { port, service: RAW });
+  const first = new Client(port);
+  let wasReset = false;
+  first.socket.on("error", () => {
+    wasReset = true;
+  });
+  first.write("a");
+  await expect.poll(() => first.text).toBe("a");
+  reset();
+  await expect.poll(() => wasReset).toBe(true);
+
+  const second = new Client(port);
+  second.write("b");
+  await expect.poll(() => second.text).toBe("b");
+  second.socket.resetAndDestroy();
+  await expect.poll(() => isBroken).toBe(true);
+  await expect.poll(() => proxy.router.held).toBe(0);
+});
+
+test.each([
+  ["v1", "PROXY TCP4 127.0.0.1 127.0.0.1 "],
+  ["v2", "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01"],
+] as const)(
+  "the address of the client is said first, by the PROXY protocol %s",
+  async (version, beginning) => {
+    let heard = "";
+    const machine = await proxy.rawMachine((socket) =>
+      socket.on("data", (chunk) => {
+        heard += chunk.toString("latin1");
+      }),
+    );
+    await proxy.app("raw", [machine], { port, service: { handlers: ["proxy_proto"], proxyProto: version } });
+    const client = new Client(port);
+
+    client.write("hello");
+
+    await expect.poll(() => heard).toMatch(/hello$/);
+    expect(heard.slice(0, beginning.length)).toBe(beginning);
+    client.socket.destroy();
+  },
+);
+
+test("a machine that refuses is left for another before a byte is lost", async () => {
+  const alive = await proxy.rawMachine((socket) => socket.pipe(socket), "alive");
+  await proxy.app("raw", [{ id: "dead", port: await unusedPort() }, alive], { port, service: RAW });
+  const client = new Client(port);
+
+  client.write("hello");
+
+  await expect.poll(() => client.text).toBe("hello");
+  expect(proxy.router.refused).toEqual(["dead"]);
+  client.socket.destroy();
+});
+
+test("no machine: the connection is reset, and a port that no service names is not listened at", async () => {
+  await proxy.app("raw", [], { port, service: RAW });
+  const client = connect(port, "127.0.0.1");
+  const [error] = await once(client, "error");
+  expect(error.code).toBe("ECONNRESET");
+
+  await ports.set(new Set());
+
+  const late = connect(port, "127.0.0.1");
+  const [refused] = await once(late, "error");
+  expect(refused.code).toBe("ECONNREFUSED");
+});
+
+test("a machine that is killed ends its connections", async () => {
+  await proxy.app("raw", [await proxy.rawMachine((socket) => socket.pipe(socket), "killed")], {
+    port,
+    service: RAW,
+  });
+  const client = new Client(port);
+  client.write("x");
+  await expect.poll(() => client.text).toBe("x");
+
+  proxy.router.gone.get("killed")?.abort();
+
+  await expect.poll(() => client.isClosed).toBe(true);
+  await expect.poll(() => proxy.router.held).toBe(0);
+});
+
+test("HTTP at a port of its own goes by host name", async () => {
+  await proxy.app("web", (req, res) => res.end(`port ${req.headers["fly-forwarded-port"]}`), { port });
+
+  const raw = await proxy.talk("GET / HTTP/1.1\r\nHost: web.localhost\r\nConnection: close\r\n\r\n", port);
+
+  expect(raw).toContain(`port ${port}`);
+});
+
+test("Postgres begins TLS after it has asked for it, and without TLS it is not served", async () => {
+  const folder: TemporaryFolder = temporaryFolder("pg");
+  const ca = await makeCertificate(folder.path, "db", ["db.localhost"]);
+  await proxy.startTls(folder.path);
+  const own = proxy.startPorts();
+  await ports.set(new Set());
+  await own.set(new Set([port]));
+  const machine = await proxy.rawMachine((socket) => socket.pipe(socket));
+  await proxy.app("db", [machine], { port, service: { handlers: ["pg_tls"] } });
+  const client = connect(port, "127.0.0.1");
+
+  client.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 48]));
+  expect(String((await once(client, "data"))[0])).toBe("N");
+  client.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]));
+  expect(String((await once(client, "data"))[0])).toBe("S");
+  const secure = connectTls({ socket: client, servername: "db.localhost", ca });
+  await once(secure, "secureConnect");
+  secure.write("select 1");
+  expect(String((await once(secure, "data"))[0])).toBe("select 1");
+  secure.destroy();
+
+  const plain = new Client(port);
+  plain.write("\0\0\0\x10\0\x03\0\0");
+  await expect.poll(() => plain.isClosed).toBe(true);
+  folder.remove();
+});
