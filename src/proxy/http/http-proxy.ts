@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { logger } from "../../lib/runtime/log.ts";
 import { logRequest } from "../answers/access-log.ts";
 import { countBegin, countEnd } from "../answers/request-metrics.ts";
 import type { Connection } from "../connection.ts";
@@ -82,7 +83,12 @@ export class HttpProxy {
   async #run(exchange: Exchange): Promise<void> {
     const run = new RequestRun(exchange, this.#parts);
     countBegin();
-    await run.run();
+    try {
+      await run.run();
+    } catch (error) {
+      logger.error("a request was not answered", { request_id: run.record.requestId, error });
+      exchange.cut();
+    }
     const durationMs = run.elapsedMs();
     run.trace.end(run.record);
     countEnd(run.record, durationMs);

@@ -20,7 +20,7 @@ import { type TestApp, type TestMachine, TestRouter } from "./test-router.ts";
 
 export const CONNECTIONS = { total: 4_096, perAddress: 4_096, newTotal: 4_096, newPerAddress: 4_096 };
 
-const SETTINGS: ProxySettings = {
+export const SETTINGS: ProxySettings = {
   region: "dev",
   httpsPort: 8443,
   accessLog: false,

@@ -16,26 +16,30 @@ export interface H1Limits {
   readonly headBytes: number;
   /** Between the answer to a request and the next request. */
   readonly keepAliveMs: number;
-  /** For the head of a request. */
+  /** For the head of a request, from its connection or the answer before and {@link keepAliveMs}. */
   readonly headMs: number;
 }
 
 /** Requests that a client may send ahead of answers. */
 const MAX_PIPELINED = 64;
-/** Longest head of a request that a service may allow; services may ask for less. */
-const MAX_HEAD_MS = 60_000;
+/** A connection, and what is under way on it. */
+interface Open {
+  readonly connection: Connection;
+  /** Requests that are under way or wait for their turn. */
+  requests: number;
+  /** Ends with the last of them. */
+  turn: Promise<void> | undefined;
+  /** Ends it when no whole head of a request comes in time. */
+  limit: NodeJS.Timeout;
+}
 
 /** Reads requests by HTTP/1 from connections that it is given. */
 export class H1Front {
   readonly #server: Server;
-  readonly #connections = new WeakMap<Duplex, Connection>();
   readonly #handle: HandleExchange;
-  /** For the head of the first request of each connection. */
-  readonly #headLimits = new WeakMap<Duplex, NodeJS.Timeout>();
   readonly #limits: H1Limits;
-  /** Requests of a connection that are under way or wait, and the end of the last of them. */
-  readonly #waiting = new WeakMap<Duplex, number>();
-  readonly #turns = new WeakMap<Duplex, Promise<void>>();
+  readonly #open = new Map<Duplex, Open>();
+  #isDraining = false;
 
   constructor(handle: HandleExchange, limits: H1Limits) {
     this.#handle = handle;
@@ -43,11 +47,10 @@ export class H1Front {
     this.#server = createServer(
       {
         maxHeaderSize: limits.headBytes,
-        headersTimeout: MAX_HEAD_MS,
-        // Bodies may take long, as long as something comes: the idle timeout ends them.
+        // It does not listen itself, and so does not check these times.
+        headersTimeout: 0,
         requestTimeout: 0,
         keepAliveTimeout: limits.keepAliveMs,
-        connectionsCheckingInterval: 1_000,
         requireHostHeader: false,
         noDelay: true,
         shouldUpgradeCallback: (request) => upgradeOf(request) !== "",
@@ -71,51 +74,63 @@ export class H1Front {
 
   /** Serves a connection. @param headMs time for the head of the first request */
   accept(socket: Socket, connection: Connection, headMs = this.#limits.headMs): void {
-    this.#connections.set(socket, connection);
-    const limit = setTimeout(() => refuse(headTimeout(), socket), headMs);
-    this.#headLimits.set(socket, limit);
-    socket.once("close", () => clearTimeout(limit));
+    const limit = limitHead(socket, headMs);
+    this.#open.set(socket, { connection, requests: 0, turn: undefined, limit });
+    socket.once("close", () => {
+      clearTimeout(this.#open.get(socket)?.limit);
+      this.#open.delete(socket);
+    });
     this.#server.emit("connection", socket);
   }
 
-  /** Ends connections without a request under way, and lets others end with their answer. */
+  /** Ends connections without a request under way, and the others after their answers. */
   drain(): void {
-    this.#server.closeIdleConnections();
-    this.#server.keepAliveTimeout = 1;
+    this.#isDraining = true;
+    for (const [socket, { requests }] of this.#open) if (requests === 0) socket.destroy();
   }
 
   close(): void {
-    this.#server.closeAllConnections();
+    for (const socket of this.#open.keys()) socket.destroy();
   }
 
   #take(request: IncomingMessage, response: ServerResponse, upgrade = ""): void {
     const { socket } = request;
-    clearTimeout(this.#headLimits.get(socket));
-    const connection = this.#connections.get(socket);
-    if (connection === undefined) {
+    const open = this.#open.get(socket);
+    if (open === undefined || open.requests >= MAX_PIPELINED) {
       socket.destroy();
       return;
     }
-    this.#handleInTurn(socket, new H1Exchange(request, response, connection, upgrade));
+    clearTimeout(open.limit);
+    if (this.#isDraining) response.shouldKeepAlive = false;
+    open.requests += 1;
+    const before = open.requests > 1 ? open.turn : undefined;
+    open.turn = this.#serve(
+      new H1Exchange(request, response, open.connection, upgrade),
+      socket,
+      open,
+      before,
+    );
   }
 
   /** Requests that came before the answer to another wait for it: one connection has one place in a queue. */
-  #handleInTurn(socket: Duplex, exchange: H1Exchange): void {
-    const waiting = this.#waiting.get(socket) ?? 0;
-    if (waiting >= MAX_PIPELINED) {
-      socket.destroy();
-      return;
-    }
-    this.#waiting.set(socket, waiting + 1);
-    const before = waiting > 0 ? this.#turns.get(socket) : undefined;
-    this.#turns.set(socket, this.#takeTurn(socket, exchange, before));
-  }
-
-  async #takeTurn(socket: Duplex, exchange: H1Exchange, before: Promise<void> | undefined): Promise<void> {
+  async #serve(
+    exchange: H1Exchange,
+    socket: Duplex,
+    open: Open,
+    before: Promise<void> | undefined,
+  ): Promise<void> {
     if (before !== undefined) await before;
     await this.#handle(exchange);
-    this.#waiting.set(socket, (this.#waiting.get(socket) ?? 1) - 1);
+    open.requests -= 1;
+    if (open.requests > 0 || exchange.upgrade !== "" || socket.destroyed) return;
+    // The answer may still be on its way.
+    if (this.#isDraining) socket.end();
+    else open.limit = limitHead(socket, this.#limits.keepAliveMs + this.#limits.headMs);
   }
+}
+
+function limitHead(socket: Duplex, ms: number): NodeJS.Timeout {
+  return setTimeout(() => refuse(headTimeout(), socket), ms);
 }
 
 /** Returns the protocol that a request wants to change to. HTTP/2 begins otherwise here, and bodies stay requests. */

@@ -1,0 +1,101 @@
+import { PassThrough, Writable } from "node:stream";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { BodyTape, TapeBudget } from "./body-tape.ts";
+
+const LISTENER = { passed: () => {}, tooLarge: () => {} };
+const ALL = { keep: Number.POSITIVE_INFINITY, body: Number.POSITIVE_INFINITY };
+
+/** Takes bytes at its own pace. */
+function sinkOf(highWaterMark: number): { sink: Writable; taken: () => string; ended: () => boolean } {
+  const chunks: Buffer[] = [];
+  let hasEnded = false;
+  const sink = new Writable({
+    highWaterMark,
+    write: (chunk, _encoding, done) => {
+      chunks.push(chunk);
+      setImmediate(done);
+    },
+    final: (done) => {
+      hasEnded = true;
+      done();
+    },
+  });
+  return { sink, taken: () => Buffer.concat(chunks).toString(), ended: () => hasEnded };
+}
+
+test("every attempt gets the body from its beginning, wherever the ones before were stopped", async () => {
+  const parts = fc.array(fc.string({ minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: 10 });
+  await fc.assert(
+    fc.asyncProperty(parts, fc.array(fc.nat(10), { maxLength: 4 }), async (chunks, stops) => {
+      const source = new PassThrough({ highWaterMark: 8 });
+      const budget = new TapeBudget(1_000_000);
+      const tape = new BodyTape(source, budget, ALL, LISTENER);
+      const stopsAt = new Set(stops);
+      let last = sinkOf(4);
+      tape.play(last.sink, (sink) => sink.end());
+
+      for (const [at, chunk] of chunks.entries()) {
+        if (stopsAt.has(at)) {
+          tape.stop();
+          last = sinkOf(4);
+          tape.play(last.sink, (sink) => sink.end());
+        }
+        source.write(chunk);
+        await new Promise(setImmediate);
+      }
+      source.end();
+
+      await expect.poll(last.ended).toBe(true);
+      expect(last.taken()).toBe(chunks.join(""));
+      tape.stopKeeping();
+      expect(budget.left).toBe(1_000_000);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test("what is larger than may be kept passes, and cannot be sent again", async () => {
+  const source = new PassThrough();
+  const budget = new TapeBudget(1_000);
+  const tape = new BodyTape(source, budget, { keep: 10, body: 1_000 }, LISTENER);
+  const { sink, taken, ended } = sinkOf(1_000);
+  tape.play(sink, (each) => each.end());
+
+  source.write("x".repeat(8));
+  await expect.poll(() => tape.bytes).toBe(8);
+  expect([tape.isReplayable, budget.left]).toEqual([true, 992]);
+  source.end("y".repeat(8));
+
+  await expect.poll(ended).toBe(true);
+  expect(taken()).toBe("xxxxxxxxyyyyyyyy");
+  expect([tape.isReplayable, budget.left]).toEqual([false, 1_000]);
+  expect(() => tape.play(sinkOf(1).sink, () => {})).toThrow("not kept");
+});
+
+test("a client does not send faster than the machine takes", async () => {
+  const source = new PassThrough({ highWaterMark: 10 });
+  const tape = new BodyTape(source, new TapeBudget(0), ALL, LISTENER);
+  const sink = new Writable({ highWaterMark: 10, write: () => {} });
+  tape.play(sink, () => {});
+
+  let written = 0;
+  while (written < 1_000 && source.write("0123456789")) {
+    written += 10;
+    await new Promise(setImmediate);
+  }
+
+  expect(written).toBeLessThan(100);
+  expect(tape.isBlocked).toBe(true);
+});
+
+test("nothing is read from a client before there is somebody to send it to", async () => {
+  const source = new PassThrough({ highWaterMark: 10 });
+  const tape = new BodyTape(source, new TapeBudget(100), ALL, LISTENER);
+
+  source.write("0123456789");
+  await new Promise(setImmediate);
+
+  expect(tape.bytes).toBe(0);
+  expect(source.readableLength).toBe(10);
+});
