@@ -43,13 +43,18 @@ export function outgoingRequest(
 }
 
 /** @throws ProxyError `BAD_REQUEST` for codings of a body that the proxy cannot pass on */
-export function bodyLength({ body, headers }: Exchange): Outgoing["length"] {
-  if (body === undefined) return undefined;
+export function bodyLength({ body, headers, version }: Exchange): Outgoing["length"] {
   const codings = headersOf(headers, "transfer-encoding");
-  if (codings.some((each) => each.trim().toLowerCase() !== "chunked") || codings.length > 1)
+  if (version === "1.0" && codings.length > 0)
+    throw new ProxyError("BAD_REQUEST", "HTTP/1.0 has no transfer codings");
+  if (codings.length > 1 || codings.some((each) => each.trim().toLowerCase() !== "chunked"))
     throw new ProxyError("BAD_REQUEST", "the transfer coding must be chunked", { status: 501 });
+  if (body === undefined) return undefined;
   const length = headerOf(headers, "content-length");
-  return length === undefined ? "chunked" : Number(length);
+  if (length === undefined) return "chunked";
+  const bytes = Number(length);
+  if (!Number.isSafeInteger(bytes)) throw new ProxyError("TOO_LARGE", "the body is too long");
+  return bytes;
 }
 
 function without(headers: FlatHeaders, names: ReadonlySet<string>): string[] {

@@ -63,6 +63,9 @@ export class H1Exchange implements Exchange {
     if (status === 100) {
       if (this.#isContinued) return;
       this.#isContinued = true;
+      // Node keeps the connection after this only.
+      this.#response.writeContinue();
+      return;
     }
     this.#response.socket?.write(headBytes({ status, statusText: "", headers }), "latin1");
   }
@@ -142,7 +145,6 @@ function headBytes({ status, statusText, headers }: AnswerHead): string {
 }
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
-  100: "Continue",
   101: "Switching Protocols",
   102: "Processing",
   103: "Early Hints",

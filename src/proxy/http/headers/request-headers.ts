@@ -26,10 +26,9 @@ export function requestHeaders(exchange: Exchange, facts: RequestFacts): string[
   const sent: string[] = ["host", facts.host];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? "";
-    const lower = name.toLowerCase();
     // Programs behind CGI or WSGI take `_` for `-`.
-    const plain = lower.replaceAll("_", "-");
-    if (dropped.has(lower) || REPLACED.has(plain) || isOurs(plain)) continue;
+    const lower = name.toLowerCase().replaceAll("_", "-");
+    if (dropped.has(lower) || REPLACED.has(lower) || isOurs(lower)) continue;
     sent.push(name, headers[at + 1] ?? "");
   }
   const scheme = connection.isTls ? "https" : "http";
