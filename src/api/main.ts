@@ -18,6 +18,7 @@ import { type ApiConfig, readConfig } from "./config.ts";
 import { exposeCreates } from "./creates/metrics.ts";
 import { RegistryImages } from "./creates/saga/images.ts";
 import { serveRest } from "./rest/rest.ts";
+import { exposeRoutes } from "./routes/metrics.ts";
 import { RULES } from "./service-rules.ts";
 import { exposeShares } from "./shares/metrics.ts";
 import { exposeWatches } from "./watches/metrics.ts";
@@ -64,6 +65,7 @@ async function start(config: ApiConfig, stack: Stack) {
     exposeMetrics: () => {
       exposeCreates(api.runner);
       exposeWatches(api.feed);
+      exposeRoutes(api.routeFeed);
       exposeShares(api.shares, api.inProgress, [api.turns, api.databaseTurns]);
     },
   });

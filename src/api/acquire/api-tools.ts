@@ -73,7 +73,7 @@ async function candidates(database: Queries, query: CandidateQuery): Promise<rea
     text: `select id, memory_mb as "memoryMb" from (
              select id, memory_mb, region, row_number() over (partition by region, host_number order by random()) as nth
                from machines
-              where app = $1 and org = $2 and state in ('stopped', 'created') and committed
+              where app = $1 and org = $2 and state in ('stopped', 'suspended', 'created') and committed
                 and (cardinality($3::text[]) = 0 or region = any($3))
                 and ($4::jsonb is null or metadata @> $4::jsonb)
                 and (state <> 'created' or not exists (select 1 from sagas where id = create_id and status = 'running'))

@@ -20,6 +20,8 @@ export const START_TIMEOUT_MS = 120_000;
 export const MAX_STOP_MS = 300_000;
 /** Added to the time that the host may take. */
 export const NETWORK_MARGIN_MS = 10_000;
+/** Memory is written to the host's disk, and the longest start is waited for. */
+const SUSPEND_TIMEOUT_MS = 300_000;
 /** A pull of the largest image. The create times out a minute later. */
 export const PREPARE_TIMEOUT_MS = 14 * 60_000;
 /** The longest time for a new version to become ready. */
@@ -62,6 +64,12 @@ export function changesClient(send: Send): HostChanges & HostLeases & HostUpdate
       const request = { machineId, org, signal, timeout, forceStop, leaseNonce };
       const limitMs = (timeoutMs ?? MAX_STOP_MS) + START_TIMEOUT_MS + NETWORK_MARGIN_MS;
       const { machine } = await send(host, (client) => client.restartMachine, request, limitMs, limits);
+      return required(machine, host);
+    },
+    async suspendMachine(host, { machineId, org, leaseNonce }, limits) {
+      const request = { machineId, org, leaseNonce, ifUnusedFor: undefined, source: "user" };
+      const limitMs = SUSPEND_TIMEOUT_MS;
+      const { machine } = await send(host, (client) => client.suspendMachine, request, limitMs, limits);
       return required(machine, host);
     },
     async signalMachine(host, { machineId, org, signal, leaseNonce }, limits) {

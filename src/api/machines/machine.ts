@@ -43,6 +43,7 @@ export const RUNNING_STATES: ReadonlySet<MachineState> = new Set([
   "started",
   "restarting",
   "stopping",
+  "suspending",
   "updating",
 ]);
 

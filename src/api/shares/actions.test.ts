@@ -9,6 +9,13 @@ test("only calls that need the database and nothing else count as administration
   expect(ofMachines.length).toBeGreaterThan(30);
   // A new call on machines that comes up here needs an action of its own.
   expect(admin).toEqual([
-    ...["CreateApp", "DeleteApp", "AddHostname", "RemoveHostname", "SetRegistryCredentials", "DeleteRegistryCredentials"],
+    ...[
+      "CreateApp",
+      "DeleteApp",
+      "AddHostname",
+      "RemoveHostname",
+      "SetRegistryCredentials",
+      "DeleteRegistryCredentials",
+    ],
   ]);
 });

@@ -9,6 +9,7 @@ import type { RecordMachine } from "../record-machine.ts";
 /** The part of hostd that changes machines in place. */
 export interface HostChanges {
   restartMachine(host: HostAddress, target: Target & RestartOptions, limits: CallLimits): Promise<Machine>;
+  suspendMachine(host: HostAddress, target: Target & Leased, limits: CallLimits): Promise<Machine>;
   signalMachine(host: HostAddress, target: Target & SignalOptions, limits: CallLimits): Promise<Machine>;
   setMachineCordon(host: HostAddress, target: Target & CordonOptions, limits: CallLimits): Promise<Machine>;
   updateMetadata(host: HostAddress, target: Target & MetadataChange, limits: CallLimits): Promise<Machine>;
@@ -66,6 +67,13 @@ export class MachineChanges {
   restart(id: MachineId, options: RestartOptions, caller: Caller): Promise<Machine> {
     return this.#at(id, caller, "restart", (host, target) =>
       this.#hosts.restartMachine(host, { ...target, ...options }, caller),
+    );
+  }
+
+  /** @throws also Fault `NOT_BUILT_YET` of a host that cannot suspend machines */
+  suspend(id: MachineId, leased: Leased, caller: Caller): Promise<Machine> {
+    return this.#at(id, caller, "suspend", (host, target) =>
+      this.#hosts.suspendMachine(host, { ...target, ...leased }, caller),
     );
   }
 

@@ -4,7 +4,7 @@ import type {
   SignalMachineRequest,
   UpdateMetadataRequest,
 } from "../../../gen/windhover/machines/v1/machines.ts";
-import { Fault } from "../../../lib/faults/fault.ts";
+import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { durationFromProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapFromProto } from "../../../lib/grpc/messages/maps.ts";
 import { unary } from "../../../lib/grpc/server/rpc.ts";
@@ -40,10 +40,16 @@ export function changesService(
       const [id] = machineRequest(req.machineId, (violations) =>
         checkToken("lease_nonce", req.leaseNonce, violations),
       );
+      const { leaseNonce } = req;
+      try {
+        return { machine: machineToProto(await changes.suspend(id, { leaseNonce }, caller), "ok") };
+      } catch (err) {
+        if (!hasReason(err, "NOT_BUILT_YET")) throw err;
+      }
       // Faults of the machine, its state and its lease come before the refusal.
       const { machine } = await machines.get(id, caller);
       if (machine.state === "destroyed") throw isDestroyed(id, "suspend");
-      await leases.guard(id, req.leaseNonce, caller);
+      await leases.guard(id, leaseNonce, caller);
       throw suspendNotSupported(id);
     }),
     signalMachine: unary(async (req, ctx) => {
@@ -106,6 +112,6 @@ function metadataFromProto(req: UpdateMetadataRequest): readonly [MachineId, Met
 }
 
 function suspendNotSupported(id: string): Fault {
-  const message = `machine ${id} cannot be suspended: saving memory is not built yet; stop it instead, and start it later`;
+  const message = `machine ${id} cannot be suspended: its host cannot save memory yet; stop it instead, and start it later`;
   return new Fault("UNIMPLEMENTED", "SUSPEND_NOT_SUPPORTED", message, { machine_id: id });
 }

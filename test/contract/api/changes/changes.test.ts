@@ -66,7 +66,17 @@ describe("a machine", () => {
     expect(stale).toMatchObject({ code: "FAILED_PRECONDITION", reason: "VERSION_MISMATCH" });
   });
 
-  test("cannot be suspended, and the answer says what to do instead", async () => {
+  test("is suspended by a host that can, with the nonce of its lease", async () => {
+    world.host(1).suspends = true;
+
+    const suspended = await user.suspend(id);
+
+    expect(suspended.machine?.state).toBe(MachineState.SUSPENDED);
+    expect(await faultOf(user.suspend("00001abcdef123"))).toMatchObject({ reason: "MACHINE_NOT_FOUND" });
+    world.host(1).suspends = false;
+  });
+
+  test("cannot be suspended by another host, and the answer says what to do instead", async () => {
     const fault = await faultOf(user.suspend(id));
 
     expect(fault).toMatchObject({ code: "UNIMPLEMENTED", reason: "SUSPEND_NOT_SUPPORTED" });

@@ -58,6 +58,8 @@ export class FakeHost {
   /** Signals that machines have been sent. */
   readonly signals: string[] = [];
   readonly #changed: Changes = new EventEmitter();
+  /** Whether it can suspend machines, as older hosts cannot. */
+  suspends = false;
   outboxSequence = 0n;
   outboxAcknowledged = 0n;
   readonly #scripts = new Scripts();
@@ -97,6 +99,7 @@ export class FakeHost {
     this.signals.length = 0;
     this.leases.clear();
     this.imageBytes = 0n;
+    this.suspends = false;
     this.#scripts.clear();
   }
 
@@ -152,7 +155,15 @@ export class FakeHost {
         act: this.#do.bind(this),
         find: this.#find.bind(this),
       }),
-      suspendMachine: unary(() => notBuilt("SuspendMachine")),
+      suspendMachine: unary(({ machineId, org, leaseNonce }, ctx) =>
+        this.#do(ctx, "suspendMachine", machineId, () => {
+          if (!this.suspends) notBuilt("SuspendMachine");
+          const { state } = this.#find(machineId, org);
+          this.leases.guard(machineId, leaseNonce);
+          const machine = this.change(machineId, { state: MachineState.SUSPENDED });
+          return { machine, alreadySuspended: state === MachineState.SUSPENDED };
+        }),
+      ),
       attachProxy: bidiWire(() => notBuilt("AttachProxy")),
       getMachines: unary(({ machineIds }, ctx) =>
         this.#do(ctx, "getMachines", "", () => ({

@@ -1,4 +1,4 @@
-import { ulid } from "ulid";
+import { monotonicFactory } from "ulid";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   CheckStatus,
@@ -17,6 +17,7 @@ import { type TestApi, World } from "../fixture.ts";
 import { Reporter } from "../watches/fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
+const ulid = monotonicFactory();
 const UPDATED = new Date("2026-11-29T20:00:00Z");
 
 let world: World;

@@ -41,12 +41,6 @@ function watch(afterPosition = "", from: Clients = w.api.internal): RouteWatcher
 async function create(services: typeof SERVICES | [] = SERVICES): Promise<Machine> {
   const { machine } = await w.api.user.create({ config: { services } });
   if (!machine) throw new Error("no machine");
-  //TEMP
-  if (services.length > 0)
-    await w.world.sql(
-      `update machines set snapshot = jsonb_set(snapshot, '{config,services,0,ports}', '[{"port":80,"handlers":["http"]}]') where id = $1`,
-      [machine.id],
-    );
   return machine;
 }
 

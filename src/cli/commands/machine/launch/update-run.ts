@@ -85,9 +85,16 @@ async function requestOf(
   };
 }
 
+/** States in which an update leaves a machine that it does not start. */
+const NOT_STARTED: ReadonlySet<MachineState> = new Set([
+  MachineState.CREATED,
+  MachineState.STOPPED,
+  MachineState.SUSPENDED,
+]);
+
 function show(session: Session, id: string, machine: Machine | undefined, ms: number): void {
-  const isAtRest = machine?.state === MachineState.CREATED || machine?.state === MachineState.STOPPED;
-  const outcome = machine === undefined || isAtRest ? { ok: true, text: "" } : startOutcome(machine);
+  const outcome =
+    machine === undefined || NOT_STARTED.has(machine.state) ? { ok: true, text: "" } : startOutcome(machine);
   if (!outcome.ok) session.exitCode = EXIT.failed;
   if (session.json) {
     session.printJson({ id, machine: toJson(machine), duration_ms: Number(ms.toFixed(3)) });
