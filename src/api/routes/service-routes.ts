@@ -4,7 +4,7 @@ import { serverStream } from "../../lib/grpc/server/rpc.ts";
 import { Concurrency } from "../../lib/limits/concurrency.ts";
 import { authorize } from "../requests/authorize.ts";
 import { parsePosition } from "../watches/position.ts";
-import { responsesOf } from "./messages.ts";
+import { responsesOf } from "./convert-messages.ts";
 import { type WatchRoutesParts, watchRoutes } from "./watch-routes.ts";
 
 /** Proxies that watch at one api. */

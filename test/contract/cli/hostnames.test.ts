@@ -75,10 +75,10 @@ describe("readiness", () => {
   test("is waited for", async () => {
     cli.api.add({ id: ID, state: MachineState.STARTED, ready: true });
 
-    const { code, out } = await cli.home.within("m", "wait", ID, "--state", "ready,stopped");
+    const { code, out } = await cli.home.within("m", "wait", ID, "--state", "ready,failed");
 
     expect(cli.sent("waitMachine")).toMatchObject({
-      ...{ ready: true, settled: false, states: [MachineState.STOPPED] },
+      ...{ ready: true, settled: false, states: [MachineState.FAILED] },
     });
     expect([code, out]).toEqual([0, expect.stringMatching(/ is ready \(waited /)]);
   });

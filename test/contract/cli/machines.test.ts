@@ -65,7 +65,13 @@ describe("hover machine list and status", () => {
         guest: { cpu_kind: "shared", cpus: 1, memory_mb: 256 },
         env: { MixedCase_KEY: "v" },
         init: null,
-        services: [{ protocol: "tcp", internal_port: 8080 }],
+        services: [
+          {
+            ...{ protocol: "tcp", internal_port: 8080, ports: [], checks: [], concurrency: null },
+            ...{ autostart: null, autostop: "", min_machines_running: 0 },
+            ...{ idle_timeout: null, wake_timeout: null },
+          },
+        ],
         stop_config: { signal: "SIGTERM", timeout: "2.5s" },
         metadata: {},
         restart: null,
@@ -74,6 +80,7 @@ describe("hover machine list and status", () => {
         files: [],
         dns: null,
         extra: null,
+        ...{ checks: {}, snapshot: "", max_lifetime: null, max_busy: null },
       },
       image_ref: null,
       create_time: "2001-09-09T01:46:40.000Z",
@@ -90,6 +97,7 @@ describe("hover machine list and status", () => {
       cordoned: false,
       restart_count: 0,
       next_start_time: null,
+      ...{ ready: false, checks: [], busy_until_time: null, lifetime_end_time: null },
     });
   });
 

@@ -12,7 +12,9 @@ const eventAnswer = z.object({
   id: z.string().describe("A ULID: sorts by time."),
   type: z
     .string()
-    .describe("`launch`, `start`, `exit`, `stop`, `update`, `restart`, `cordon`, `uncordon`, `destroy`."),
+    .describe(
+      "`launch`, `start`, `ready`, `check`, `exit`, `stop`, `suspend`, `update`, `restart`, `cordon`, `uncordon`, `destroy`.",
+    ),
   status: z.string(),
   source: z.enum(["user", "flyd"]),
   timestamp: z.int().describe("Milliseconds since the epoch."),

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { trimChanges } from "../../../../src/api/maintenance/retention.ts";
 import { AnnounceHostRequest } from "../../../../src/gen/windhover/admin/v1/hosts.ts";
 import {
   type Machine,
@@ -156,6 +157,22 @@ describe("a proxy that watches routes", () => {
 
     expect(proxy.machines.size).toBe(3_001);
     expect(Math.max(...proxy.bytes)).toBeLessThan(1_048_576);
+  });
+
+  test("gets everything after changes of apps that are not kept any more", async () => {
+    const first = await watch().complete();
+    await first.close();
+    await w.api.user.createApp("old");
+    await w.world.sql("update route_changes set create_time = now() - interval '2 hours'");
+    await trimChanges(w.api.database);
+
+    const [left] = await w.world.sql("select count(*)::int as count from route_changes");
+    const proxy = await watch(first.position).complete();
+
+    expect(left).toEqual({ count: 0 });
+    expect(proxy.begins).toBe(1);
+    expect(proxy.apps.has("old")).toBe(true);
+    await w.world.sql("delete from apps where name = 'old'");
   });
 
   test("needs the scope internal", async () => {
