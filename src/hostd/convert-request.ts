@@ -172,11 +172,11 @@ export function watchFromProto(watch: Duration | undefined): number {
 
 /** Converts the conditions of a wait, and its timeout. @throws Fault INVALID_FIELDS */
 export function waitFromProto(
-  request: Pick<WaitMachineRequest, "states" | "timeout" | "instanceId" | "afterEventId">,
+  request: Pick<WaitMachineRequest, "states" | "timeout" | "instanceId" | "afterEventId" | "ready">,
 ): { readonly awaited: Awaited; readonly timeoutMs: number } {
   const violations = new Violations();
   const states: MachineState[] = [];
-  const { instanceId, afterEventId } = request;
+  const { instanceId, afterEventId, ready } = request;
   for (const [index, proto] of request.states.entries()) {
     const state = stateFromProto(proto);
     if (state) states.push(state);
@@ -186,9 +186,9 @@ export function waitFromProto(
   const timeoutMs = violations.collect(() => between("timeout", request.timeout, 1, MAX_WAIT_MS));
   violations.throwIfAny();
   const replaced = request.states.includes(pb.MachineState.REPLACED);
-  const wanted: readonly MachineState[] = states.length > 0 || replaced ? states : ["started"];
+  const wanted: readonly MachineState[] = states.length > 0 || replaced || ready ? states : ["started"];
   return {
-    awaited: { states: wanted, replaced, instanceId, afterEventId },
+    awaited: { states: wanted, ready, replaced, instanceId, afterEventId },
     timeoutMs: timeoutMs ?? DEFAULT_WAIT_MS,
   };
 }

@@ -148,3 +148,29 @@ test("a wait for another version is over or fails, and says replaced", () => {
     fault: { code: "FAILED_PRECONDITION", reason: "REPLACED", message: expect.stringContaining("replaced") },
   });
 });
+
+test.each<[MachineState, boolean, "done" | "wait" | "fail"]>([
+  ["started", true, "done"],
+  ["started", false, "wait"],
+  ["starting", false, "wait"],
+  ["restarting", true, "wait"],
+  ["stopped", true, "fail"],
+])("in %s with readiness %s, a wait for it to be ready is %s", (state, isReady, kind) => {
+  expect(decideWait(machineIn(state, { isReady }), awaited([], { ready: true }), 0).kind).toBe(kind);
+});
+
+test("a wait for readiness after an event is for the event of readiness, and names it when it fails", () => {
+  const event = (id: string, type: MachineEvent["type"]): MachineEvent => ({
+    ...{ id, type, status: "started", source: "hostd", timeMs: 0, message: "", reason: "" },
+  });
+  const events = [event("D", "check"), event("C", "ready"), event("B", "start")];
+  const machine = machineIn("started", { isReady: true, events });
+
+  const after = (afterEventId: string) => decideWait(machine, awaited([], { ready: true, afterEventId }), 0);
+
+  expect(after("B").kind).toBe("done");
+  expect(after("C").kind).toBe("wait");
+  expect(decideWait(machineIn("stopped"), awaited([], { ready: true }), 0)).toMatchObject({
+    fault: { facts: { states: "ready" } },
+  });
+});

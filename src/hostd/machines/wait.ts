@@ -45,6 +45,8 @@ const WITHOUT_A_CALL: Readonly<Record<MachineState, (ahead: Ahead) => readonly M
 /** The conditions of a wait. */
 export interface Awaited {
   readonly states: readonly MachineState[];
+  /** Whether it is over, too, when the machine is ready. Absent: no. */
+  readonly ready?: boolean;
   /** Whether it is over, too, when another version has taken the place of `instanceId`. */
   readonly replaced: boolean;
   /** Version of the machine; empty: any. */
@@ -65,10 +67,11 @@ export function decideWait(machine: Machine, awaited: Awaited, nowMs: number): W
     if (instanceId === mayComeBack(machine)) return { kind: "wait" };
     return awaited.replaced ? { kind: "done" } : { kind: "fail", fault: replaced(machine, awaited) };
   }
-  if (hasHappened(machine, awaited)) return { kind: "done" };
+  if (hasHappened(machine, awaited) || hasBecomeReady(machine, awaited)) return { kind: "done" };
   const ahead = reachableFrom(machine, nowMs);
-  const mayCome = awaited.replaced || states.some((state) => ahead.has(state));
-  return mayCome ? { kind: "wait" } : { kind: "fail", fault: unreachable(machine, states) };
+  const mayBeReady = awaited.ready && (machine.state === "started" || ahead.has("started"));
+  const mayCome = awaited.replaced || mayBeReady || states.some((state) => ahead.has(state));
+  return mayCome ? { kind: "wait" } : { kind: "fail", fault: unreachable(machine, wantedOf(awaited)) };
 }
 
 /** Returns the version that comes back when the present one, which does not count yet, fails. */
@@ -89,6 +92,16 @@ function hasHappened({ state, events }: Machine, { states, afterEventId }: Await
     (isLater && states.includes(state)) ||
     moves.some(({ id, status }) => id > afterEventId && states.includes(status))
   );
+}
+
+function hasBecomeReady({ state, isReady, events }: Machine, { ready, afterEventId }: Awaited): boolean {
+  if (!ready || state !== "started" || !isReady) return false;
+  return afterEventId === "" || events.some(({ id, type }) => type === "ready" && id > afterEventId);
+}
+
+/** Returns what a wait is for, in words of the contract. */
+export function wantedOf({ states, ready = false }: Awaited): readonly string[] {
+  return ready ? [...states, "ready"] : states;
 }
 
 /** Returns the states that follow without another call. */
@@ -130,7 +143,7 @@ function startedBySchedule(isScheduled: boolean): readonly MachineState[] {
   return isScheduled ? ["starting"] : [];
 }
 
-function unreachable(machine: Machine, states: readonly MachineState[]): Fault {
+function unreachable(machine: Machine, states: readonly string[]): Fault {
   return new Fault(
     "FAILED_PRECONDITION",
     "STATE_UNREACHABLE",
@@ -139,7 +152,9 @@ function unreachable(machine: Machine, states: readonly MachineState[]): Fault {
   );
 }
 
-function replaced({ id, spec }: Machine, { states, instanceId }: Awaited): Fault {
+function replaced({ id, spec }: Machine, awaited: Awaited): Fault {
+  const { instanceId } = awaited;
+  const states = wantedOf(awaited);
   return new Fault(
     "FAILED_PRECONDITION",
     "REPLACED",

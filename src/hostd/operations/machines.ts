@@ -22,7 +22,7 @@ import {
   notFound,
 } from "../machines/machine.ts";
 import { isActive } from "../machines/states.ts";
-import { type Awaited, decideWait, waitTimeout } from "../machines/wait.ts";
+import { type Awaited, decideWait, waitTimeout, wantedOf } from "../machines/wait.ts";
 import type { Store } from "../store/store.ts";
 import { measureAward } from "../telemetry/operation-metrics.ts";
 import { Driver, type DriverParts } from "./driver.ts";
@@ -222,7 +222,7 @@ export class Machines {
       if (decision.kind === "done") resolve(machine);
       if (decision.kind === "fail") reject(decision.fault);
     };
-    using limit = new TimeLimit(timeoutMs, signal, () => waitTimeout(last, awaited.states, timeoutMs));
+    using limit = new TimeLimit(timeoutMs, signal, () => waitTimeout(last, wantedOf(awaited), timeoutMs));
     const unsubscribe = store.subscribe(id, check);
     try {
       check(last);
