@@ -54,11 +54,12 @@ export async function* watchRoutes(
       yield* missed(log, reader, at, subscription.from);
       if (comparePositions(at, subscription.from) < 0) at = subscription.from;
       while (!subscription.isBehind) {
+        // Read before the wait: what comes meanwhile is queued, and has a later position.
+        const reached: Position = feed.position ?? at;
         const batch: RouteBatch | undefined = await subscription.take(IDLE_MS, signal);
         if (signal.aborted) return;
         if (subscription.isBehind) break;
-        // Without changes, all before the position of the feed were sent.
-        at = batch?.position ?? feed.position ?? at;
+        at = batch?.position ?? reached;
         yield messageOf(batch?.routes ?? NO_ROUTES, at);
       }
       feed.unsubscribe(subscription);
