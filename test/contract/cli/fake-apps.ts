@@ -53,9 +53,8 @@ export function appsService(apps: Map<string, App>, hostnames: Map<string, Hostn
     ),
     removeHostname: unary((req: { app: string; hostname: string }, ctx) =>
       answer("removeHostname", req, ctx, () => {
-        const facts = { app: app(req.app).name, hostname: req.hostname };
-        if (!hostnames.delete(req.hostname))
-          throw new Fault("NOT_FOUND", "HOSTNAME_NOT_FOUND", "the app does not have it", facts);
+        app(req.app);
+        hostnames.delete(req.hostname);
         return {};
       }),
     ),

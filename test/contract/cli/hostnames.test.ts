@@ -38,6 +38,10 @@ describe("hover app hostname", () => {
       "addHostname",
       new Fault("ALREADY_EXISTS", "HOSTNAME_TAKEN", "the host name leads to another app", {}),
     );
+    cli.api.failures.set(
+      "removeHostname",
+      new Fault("NOT_FOUND", "HOSTNAME_NOT_FOUND", "the app does not have the host name", {}),
+    );
 
     const taken = await cli.home.within("app", "hostname", "add", "www.example.com", "-a", "web");
     const missing = await cli.home.within("app", "hostname", "remove", "a.example.com", "-a", "web");
