@@ -11,7 +11,7 @@ export interface JsonObject {
 /**
  * Returns the members that `raw` has and `typed` lacks, so that `merge(typed, residual)` has every
  * member of both. Lists of objects are compared entry by entry. Where both have another value, the
- * typed one counts, except for two spellings of one duration.
+ * typed one counts, except for two spellings of one duration, or of one header.
  *
  * @returns undefined when nothing is left
  */
@@ -60,6 +60,7 @@ export function isList(value: Json | undefined): value is readonly Json[] {
 }
 
 function isSpelling(a: Json, b: Json): boolean {
+  if (isList(a)) return a.length > 0 && a.every((each) => typeof each === "string") && a.join(", ") === b;
   return typeof a === "string" && typeof b === "string" && a !== b && isSameDuration(a, b);
 }
 

@@ -12,7 +12,8 @@ export function inRestNames(err: unknown, names: RestNames = {}): unknown {
   const violations = err.violations.map(({ field, description }) => {
     const [first = ""] = /^\w+/.exec(field) ?? [];
     const name = Object.hasOwn(all, first) ? `${all[first]}${field.slice(first.length)}` : field;
-    return { field: name, description };
+    const isHeader = name.includes(".http_options.response_headers[");
+    return { field: isHeader ? name.replace("response_headers[", "response.headers[") : name, description };
   });
   return invalid(violations);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { ServiceConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { faultOf, roundTrip } from "./config.fixture.ts";
 import { configFromJson, configToJson } from "./convert-config.ts";
 
@@ -43,9 +44,10 @@ describe("what encoders send", () => {
     });
 
     expect(config.guest).toMatchObject({ cpus: 2, memoryMb: 1024 });
-    expect(config.services).toEqual([{ protocol: "", internalPort: 8080 }]);
+    expect(config.services).toEqual([
+      ServiceConfig.fromPartial({ internalPort: 8080, ports: [{ port: 80 }] }),
+    ]);
     expect(config.autoDestroy).toBe(true);
-    expect(config.extra).toMatchObject({ services: [{ ports: [{ port: 80 }] }] });
   });
 
   test("null of a published member is gone, null of an unknown one stays", () => {

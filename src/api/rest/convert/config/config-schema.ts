@@ -11,6 +11,7 @@ import {
   number,
   object,
   oneOf,
+  seconds,
   signal,
   strictFlag,
   text,
@@ -46,6 +47,9 @@ const check = {
   tls_server_name: text(),
   tls_skip_verify: flag(),
   headers: headers(),
+  kind: text("`informational` or `readiness`."),
+  status: integer(0, MAX_INT),
+  body: text("Text that the body must contain."),
 };
 
 const replayCache = {
@@ -65,8 +69,8 @@ const servicePort = {
   http_options: object({
     compress: flag(),
     h2_backend: flag(),
-    idle_timeout: integer(),
-    headers_read_timeout: integer(),
+    idle_timeout: seconds(),
+    headers_read_timeout: seconds(),
     response: object({ headers: object({}), pristine: flag() }),
     replay_cache: list(item(replayCache)),
   }),
@@ -83,6 +87,8 @@ const service = {
   min_machines_running: size(),
   concurrency: object({ type: text(), soft_limit: size(), hard_limit: size() }),
   checks: list(item(check)),
+  idle_timeout: duration(),
+  wake_timeout: duration(),
   force_instance_key: text(),
   force_instance_description: text(),
 };
@@ -149,7 +155,10 @@ const configShape = {
   volumes: list(z.unknown()),
   mounts: list(z.unknown()),
   services: list(item(service)),
-  checks: mapOf(item({ ...check, kind: text() })),
+  checks: mapOf(item(check)),
+  snapshot: oneOf(["off", "ready"]),
+  max_lifetime: duration(),
+  max_busy: duration(),
   restart: object(restart),
   auto_destroy: flag(),
   schedule: oneOf(["hourly", "daily", "weekly", "monthly"]),
@@ -171,6 +180,9 @@ const configShape = {
 /** The schema of a configuration. Its output has the types of known members, and no null. */
 export const configSchema = object(configShape);
 export type ConfigJson = NonNullable<z.output<typeof configSchema>>;
+export type ServiceJson = NonNullable<ConfigJson["services"]>[number];
+export type PortJson = NonNullable<ServiceJson["ports"]>[number];
+export type CheckJson = NonNullable<ServiceJson["checks"]>[number];
 
 /** Reads `off`, `stop`, `suspend` or a boolean: `off` as false, `stop` as true. */
 function autostop() {
@@ -241,4 +253,9 @@ function fileMode() {
 /** Returns the milliseconds of a duration; undefined for none and for zero, which mean the default. */
 export function durationMs(value: string | undefined): number | undefined {
   return value === undefined ? undefined : parseDuration(value) || undefined;
+}
+
+/** Returns the milliseconds of a duration whose zero means something else than none. */
+export function explicitMs(value: string | undefined): number | undefined {
+  return value === undefined ? undefined : parseDuration(value);
 }

@@ -45,6 +45,33 @@ const timeout = optional(fc.constantFrom("5s", "90s", "1m30s", "300ms", 7_000_00
 function extended<T extends object>(members: fc.Arbitrary<T>): fc.Arbitrary<T> {
   return fc.tuple(members, strangers).map(([known, more]) => ({ ...more, ...known }));
 }
+const headers = fc.dictionary(
+  fc.constantFrom("via", "x-a", "constructor"),
+  fc.constantFrom("a", false, null, ["b"], ["b", "c"], []),
+  { noNullPrototype: true },
+);
+const port = {
+  port: fc.constantFrom(0, 80, "443"),
+  start_port: fc.constantFrom(undefined, 0, 90),
+  end_port: fc.constantFrom(undefined, 0, 91),
+  handlers: words,
+  force_https: optional(fc.boolean()),
+  http_options: optional(
+    extended(
+      fc.record({
+        h2_backend: optional(fc.boolean()),
+        idle_timeout: fc.constantFrom(undefined, 0, 5, "90s", 1.5),
+        response: optional(extended(fc.record({ headers: optional(headers) }))),
+      }),
+    ),
+  ),
+  tls_options: optional(extended(fc.record({ alpn: words }))),
+};
+const check = {
+  ...{ interval: timeout, timeout, grace_period: timeout, path: fc.constantFrom(undefined, "", "/up") },
+  headers: optional(fc.array(extended(fc.record({ name: fc.constantFrom("", "x"), values: words })))),
+  ...{ status: fc.constantFrom(undefined, 0, 204), tls_skip_verify: optional(fc.boolean()) },
+};
 const configs = extended(
   fc.record({
     image: fc.constantFrom("nginx", "127.0.0.1:5000/app:tag@sha256:0"),
@@ -63,8 +90,16 @@ const configs = extended(
             internal_port: fc.constantFrom(80, 81, 443),
             protocol: fc.constantFrom(undefined, null, "", "tcp", "udp"),
             autostop: fc.constantFrom(undefined, "off", "stop", "suspend", true, false),
-            ports: optional(fc.array(extended(fc.record({ port: fc.constantFrom(80, "443") })))),
-            checks: optional(fc.array(extended(fc.record({ interval: timeout })))),
+            ports: optional(fc.array(extended(fc.record(port)), { maxLength: 3 })),
+            checks: optional(fc.array(extended(fc.record(check)), { maxLength: 2 })),
+            autostart: optional(fc.boolean()),
+            min_machines_running: fc.constantFrom(undefined, 0, 2),
+            concurrency: optional(
+              extended(
+                fc.record({ type: fc.constantFrom("", "requests"), soft_limit: fc.constantFrom(0, 5) }),
+              ),
+            ),
+            idle_timeout: timeout,
           }),
         ),
         { maxLength: 3 },
@@ -95,6 +130,10 @@ const configs = extended(
     ),
     auto_destroy: optional(fc.boolean()),
     metadata: optional(environment),
+    checks: optional(fc.dictionary(names, extended(fc.record(check)), { maxKeys: 2, noNullPrototype: true })),
+    snapshot: fc.constantFrom(undefined, null, "", "off", "ready"),
+    max_lifetime: timeout,
+    max_busy: timeout,
   }),
 );
 

@@ -13,7 +13,7 @@ test("what Windhover does not act on is kept, and nothing that it acts on is kep
   const kept = JSON.stringify(extra);
   expect(Object.keys(extra ?? {}).sort()).toEqual(
     [
-      ...["guest", "init", "services", "checks", "restart", "files", "stop_config", "dns", "metrics"],
+      ...["guest", "init", "services", "restart", "files", "stop_config", "dns", "metrics"],
       ...["statics", "standbys", "rootfs", "auto_unknown"],
     ].sort(),
   );

@@ -1,22 +1,24 @@
-import {
-  type DnsConfig,
-  type FileConfig,
-  type GuestConfig,
-  type InitConfig,
-  type MachineConfig,
-  ServiceConfig,
-  type StopConfig,
+import type {
+  DnsConfig,
+  FileConfig,
+  GuestConfig,
+  InitConfig,
+  MachineConfig,
+  StopConfig,
 } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { Violations } from "../../../../lib/faults/violations.ts";
 import { durationFromProto, durationToProto } from "../../../../lib/grpc/messages/duration.ts";
 import { formatDuration, isSameDuration } from "../duration.ts";
 import { isObject, type Json, type JsonObject, merge, own, residual } from "../json.ts";
 import { read } from "../read.ts";
-import { type ConfigJson, configSchema, durationMs } from "./config-schema.ts";
+import { type ConfigJson, configSchema, durationMs, explicitMs } from "./config-schema.ts";
+import { checkFromJson, checkToJson, durationToJson } from "./convert-check.ts";
+import { serviceFromJson, serviceToJson } from "./convert-service.ts";
 import { type GuestSize, guestOfPreset } from "./guest-presets.ts";
+import { nonDefault } from "./non-default.ts";
 import { refuseUnbuilt } from "./not-built.ts";
 import { markProcess, unmarkProcess } from "./process.ts";
-import { distinctServices, keepServices, restoreServices } from "./services.ts";
+import { keepServices, mergeServices, restoreServices } from "./services.ts";
 
 const DEFAULT_GUEST: GuestSize = { cpu_kind: "shared", cpus: 1, memory_mb: 256 };
 const DEFAULT_STOP_MS = 5_000;
@@ -40,18 +42,16 @@ export function configFromJson(json: unknown, at = "config"): MachineConfig {
     return fileFromJson(file);
   });
   const dns = dnsFromJson(config.dns, at, violations);
+  const services = mergeServices(
+    (config.services ?? []).map((each, i) => serviceFromJson(each, `${at}.services[${i}]`, violations)),
+  );
   violations.throwIfAny();
   const typed: MachineConfig = {
     image: config.image ?? "",
     guest,
     env: new Map(Object.entries({ ...config.env, ...process?.env })),
     init: initFromJson(config.init ?? {}, process ?? {}),
-    services: distinctServices(config.services ?? []).map((service) =>
-      ServiceConfig.fromPartial({
-        protocol: service.protocol ?? "",
-        internalPort: service.internal_port ?? 0,
-      }),
-    ),
+    services,
     stopConfig: stopFromJson(config.stop_config),
     metadata: new Map(Object.entries(config.metadata ?? {})),
     restart: {
@@ -63,7 +63,10 @@ export function configFromJson(json: unknown, at = "config"): MachineConfig {
     files,
     dns,
     extra: undefined,
-    ...{ checks: new Map(), snapshot: "", maxLifetime: undefined, maxBusy: undefined },
+    checks: new Map(Object.entries(config.checks ?? {}).map(([name, each]) => [name, checkFromJson(each)])),
+    snapshot: config.snapshot ?? "",
+    maxLifetime: durationToProto(durationMs(config.max_lifetime)),
+    maxBusy: durationToProto(explicitMs(config.max_busy)),
   };
   return { ...typed, extra: extraOf(config, typed) };
 }
@@ -94,19 +97,14 @@ function extraOf(config: ConfigJson, typed: MachineConfig): JsonObject | undefin
 
 /** Converts the typed fields, without those that have their default. */
 function typedToJson(config: MachineConfig): JsonObject {
-  const { image, env, services, metadata, restart, autoDestroy, schedule, files } = config;
+  const { image, env, services, checks, metadata, restart, autoDestroy, schedule, files } = config;
   return {
     ...(image === "" ? {} : { image }),
     guest: guestToJson(config.guest),
     ...(env.size === 0 ? {} : { env: Object.fromEntries(env) }),
     init: initToJson(config.init),
-    ...ifAny(
-      "services",
-      services.map(({ protocol, internalPort }) => ({
-        ...(protocol === "" ? {} : { protocol }),
-        ...(internalPort === 0 ? {} : { internal_port: internalPort }),
-      })),
-    ),
+    ...ifAny("services", services.map(serviceToJson)),
+    ...(checks.size === 0 ? {} : { checks: checksToJson(checks) }),
     restart: {
       policy: restart?.policy || "no",
       ...(restart?.maxRetries ? { max_retries: restart.maxRetries } : {}),
@@ -117,7 +115,16 @@ function typedToJson(config: MachineConfig): JsonObject {
     ...ifAny("files", files.map(fileToJson)),
     ...(metadata.size === 0 ? {} : { metadata: Object.fromEntries(metadata) }),
     ...dnsToJson(config.dns),
+    ...nonDefault({
+      snapshot: config.snapshot,
+      max_lifetime: durationToJson(config.maxLifetime),
+      max_busy: durationToJson(config.maxBusy),
+    }),
   };
+}
+
+function checksToJson(checks: MachineConfig["checks"]): JsonObject {
+  return Object.fromEntries([...checks].map(([name, check]) => [name, checkToJson(check)]));
 }
 
 function guestFromJson(
