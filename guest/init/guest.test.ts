@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 const PARTS = [
   ...["channel/frame.c", "channel/tlv.c", "channel/ring.c", "channel/lines.c"],
   ...["program/request.c", "program/users.c", "program/search.c", "agent/oom.c", "system/sys.c"],
-  ...["workload/cgroup.c", "agent/thrash.c", "channel/channel.c"],
+  ...["workload/cgroup.c", "agent/thrash.c", "agent/listening.c", "channel/channel.c"],
   ...[
     "exec/execs.c",
     "exec/input.c",
@@ -51,6 +51,7 @@ test.each([
   "execs",
   "processes",
   "files",
+  "listening",
 ])("the init's %s hold up under the sanitizers", (name) => {
   expect(output.split("\n")).toContain(`ok ${name}`);
 });

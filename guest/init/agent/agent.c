@@ -39,8 +39,11 @@ bool agent_watch(struct agent *a, int fd, void *data)
 
 static void on_sync(struct agent *a, uint64_t nonce, uint64_t ack)
 {
-	if (nonce != a->session)
+	if (nonce != a->session) {
 		execs_abandon(&a->execs);
+		a->listening.count = 0;
+	}
+	a->listening.changed = true;
 	a->session = nonce;
 	channel_restart(&a->channel);
 	ring_ack(&a->ring, ack);
@@ -95,6 +98,10 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 		const struct exec_target target = { a->state == STATE_RUNNING ? a->pid : 0, a->cgroup, &a->request };
 
 		execs_on_message(&a->execs, &target, type, body, n);
+		return;
+	}
+	if (type == MSG_LISTEN) {
+		listen_watch_begin(&a->listening, body, n, now_us());
 		return;
 	}
 	while (tlv_next(&in, &field)) {
@@ -232,6 +239,22 @@ void agent_on_memory_limit(struct agent *a)
 		thrash_begin(&a->thrash, now_us());
 }
 
+/* Whether the workload runs, and so may listen. */
+static bool may_listen(const struct agent *a)
+{
+	return a->state == STATE_RUNNING && !a->ended && a->channel.synced;
+}
+
+static void watch_ports(struct agent *a)
+{
+	char net[64];
+
+	if (!may_listen(a))
+		return;
+	snprintf(net, sizeof net, "/proc/%d/net", (int)a->pid);
+	listen_watch_update(&a->listening, net, now_us());
+}
+
 static void watch_memory(struct agent *a)
 {
 	struct memory_use use;
@@ -246,6 +269,7 @@ void agent_update(struct agent *a)
 		execs_abandon(&a->execs);
 	execs_update(&a->execs);
 	finish(a);
+	watch_ports(a);
 	agent_send(a);
 	watch_memory(a);
 	/* The report that the workload runs must not wait for the workload; its output may. */
@@ -261,5 +285,7 @@ static int earlier(int a, int b)
 
 int agent_timeout(const struct agent *a)
 {
-	return earlier(earlier(exit_timeout(a), execs_timeout(&a->execs)), a->thrash.at_us ? THRASH_INTERVAL_MS : -1);
+	int ports = may_listen(a) ? listen_watch_timeout(&a->listening, now_us()) : -1;
+
+	return earlier(earlier(exit_timeout(a), execs_timeout(&a->execs)), earlier(ports, a->thrash.at_us ? THRASH_INTERVAL_MS : -1));
 }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include "agent/listening.h"
 #include "agent/oom.h"
 #include "agent/thrash.h"
 #include "channel/channel.h"
@@ -49,6 +50,7 @@ struct agent {
 	struct oom_watch oom;
 	struct output outputs[2];
 	struct execs execs;
+	struct listen_watch listening;
 	uint64_t session; /* nonce of the last SYNC */
 };
 

@@ -5,7 +5,7 @@
 #include "channel/tlv.h"
 #include "system/sys.h"
 
-enum { PHASE_BYTES = 17, LINE_HEADER = 17 };
+enum { PHASE_BYTES = 17, LINE_HEADER = 17, PORT_BYTES = 3 };
 
 static void put_outcome(struct agent *a, struct tlv_writer *w)
 {
@@ -54,6 +54,25 @@ static bool send_state(struct agent *a)
 	return channel_send(&a->channel, MSG_STATE, body, w.len);
 }
 
+/* Not before the ports have been looked at. */
+static void send_listening(struct agent *a)
+{
+	struct listen_watch *w = &a->listening;
+	uint8_t body[LISTEN_PORTS_MAX * (TLV_HEADER + PORT_BYTES)];
+	struct tlv_writer out = { .buf = body, .cap = sizeof body };
+
+	if (!w->changed || w->count == 0 || w->due_us == w->since_us)
+		return;
+	for (size_t i = 0; i < w->count; i++) {
+		uint8_t port[PORT_BYTES];
+
+		put_le(port, w->ports[i], 2);
+		port[2] = w->states[i];
+		tlv_put(&out, TAG_PORT_STATE, port, sizeof port);
+	}
+	w->changed = !channel_send(&a->channel, MSG_LISTENING, body, out.len);
+}
+
 /* Sends one frame of lines; false when there are none or there is no room. */
 static bool send_lines(struct agent *a)
 {
@@ -89,6 +108,7 @@ void agent_send(struct agent *a)
 			a->state_changed = false;
 			a->nonce = 0;
 		}
+		send_listening(a);
 		channel_flush(&a->channel);
 		/* Both get a turn in each round. */
 		more = send_lines(a);

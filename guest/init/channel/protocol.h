@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#define PROTOCOL_VERSION 5
+#define PROTOCOL_VERSION 6
 #define AGENT_PORT_NAME "windhover.agent"
 
 enum message {
@@ -36,6 +36,7 @@ enum message {
 	MSG_EXEC_RESIZE = 10, /* EXEC, ROWS, COLUMNS */
 	MSG_EXEC_SIGNAL = 11, /* EXEC, SIGNAL */
 	MSG_EXEC_KILL = 12,   /* EXEC: kills its session; what it wrote is dropped */
+	MSG_LISTEN = 13,      /* PORT...: the ports of the workload that LISTENING is about, for this session */
 	/* guest to host */
 	MSG_STATE = 65,     /* after every change, and in answer to SYNC */
 	MSG_LOGS = 66,      /* NOW, LINE... */
@@ -45,6 +46,7 @@ enum message {
 	MSG_EXEC_TAKEN = 70,   /* EXEC, CREDIT: grants as many bytes of input more */
 	/* EXEC and EXIT_CODE, EXIT_SIGNAL, INTERRUPTED, or FAILED_STEP, ERRNO and DETAIL. The last message. */
 	MSG_EXEC_ENDED = 71,
+	MSG_LISTENING = 72, /* PORT_STATE...: all ports, at first and after every change */
 };
 
 enum tag {
@@ -104,11 +106,21 @@ enum tag {
 	TAG_RUN_TIME = 77,
 	TAG_RESIDENT = 78, /* bytes */
 	TAG_SOCKET = 79,   /* protocol, space, address:port; once per socket that it listens on */
+	/* of ports */
+	TAG_PORT = 80,
+	TAG_PORT_STATE = 81, /* port (2), enum port_state (1) */
 };
 
 enum run_state { STATE_WAITING = 0, STATE_STARTING = 1, STATE_RUNNING = 2, STATE_EXITED = 3, STATE_FAILED = 4 };
 
 enum stream { STREAM_STDOUT = 1, STREAM_STDERR = 2, STREAM_SYSTEM = 3 };
+
+/* Whether somebody listens on a TCP port. */
+enum port_state {
+	PORT_CLOSED = 0,
+	PORT_LOCAL = 1, /* only on addresses that the host does not reach, such as 127.0.0.1 */
+	PORT_OPEN = 2,
+};
 
 /* The phases of a boot and a start. */
 enum phase {

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,29 +84,18 @@ static int by_inode(const void *a, const void *b)
 	return x->inode < y->inode ? -1 : x->inode > y->inode;
 }
 
-/* Reads the sockets of one protocol, line by line, as there may be many connections. */
-static void read_protocol(struct list *l, const char *path, const char *protocol)
+struct protocol_lines {
+	struct list *list;
+	const char *protocol;
+};
+
+static bool add_listener(void *ctx, char *line)
 {
-	char buf[TEXT_MAX * 4 + 1];
-	size_t len = 0;
-	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const struct protocol_lines *p = ctx;
+	struct list *l = p->list;
 
-	while (fd >= 0 && (n = read(fd, buf + len, sizeof buf - 1 - len)) > 0) {
-		char *line = buf, *end;
-
-		len += (size_t)n;
-		buf[len] = '\0';
-		for (; l->listener_count < LISTENERS_MAX && (end = strchr(line, '\n')); line = end + 1) {
-			*end = '\0';
-			l->listener_count += parse_listener(protocol, line, &l->listeners[l->listener_count]);
-		}
-		/* A line that fills the buffer is none of the kernel's. */
-		len = line == buf && len == sizeof buf - 1 ? 0 : len - (size_t)(line - buf);
-		memmove(buf, line, len);
-	}
-	if (fd >= 0)
-		close(fd);
+	l->listener_count += parse_listener(p->protocol, line, &l->listeners[l->listener_count]);
+	return l->listener_count < LISTENERS_MAX;
 }
 
 static void read_listeners(struct list *l, pid_t main)
@@ -117,7 +105,8 @@ static void read_listeners(struct list *l, pid_t main)
 
 	for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
 		snprintf(path, sizeof path, "/proc/%d/net/%s", (int)main, protocols[i]);
-		read_protocol(l, path, protocols[i]);
+		if (l->listener_count < LISTENERS_MAX)
+			for_each_line(path, add_listener, &(struct protocol_lines){ l, protocols[i] });
 	}
 	qsort(l->listeners, l->listener_count, sizeof *l->listeners, by_inode);
 }

@@ -1,6 +1,7 @@
 #include "system/proc.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 
 #include "system/sys.h"
 
-enum { STAT_MAX = 1024, KILL_ROUNDS = 50, KILL_PAUSE_US = 2000, EXITING = 0x4 /* PF_EXITING */ };
+enum { LINES_MAX = 4096, STAT_MAX = 1024, KILL_ROUNDS = 50, KILL_PAUSE_US = 2000, EXITING = 0x4 /* PF_EXITING */ };
 
 size_t split_words(const char *line, const char **words, size_t max)
 {
@@ -75,6 +76,30 @@ void for_each_process(bool (*handle)(void *ctx, pid_t pid), void *ctx)
 	}
 	if (all)
 		closedir(all);
+}
+
+void for_each_line(const char *path, bool (*handle)(void *ctx, char *line), void *ctx)
+{
+	char buf[LINES_MAX + 1];
+	size_t len = 0;
+	ssize_t n;
+	bool more = true;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	while (fd >= 0 && more && (n = read(fd, buf + len, sizeof buf - 1 - len)) > 0) {
+		char *line = buf, *end;
+
+		len += (size_t)n;
+		buf[len] = '\0';
+		for (; more && (end = strchr(line, '\n')); line = end + 1) {
+			*end = '\0';
+			more = handle(ctx, line);
+		}
+		len = line == buf && len == sizeof buf - 1 ? 0 : len - (size_t)(line - buf);
+		memmove(buf, line, len);
+	}
+	if (fd >= 0)
+		close(fd);
 }
 
 struct search {

@@ -23,6 +23,12 @@ bool parse_stat(const char *text, struct process_stat *out);
 /* Calls `handle` for each process until it returns false. */
 void for_each_process(bool (*handle)(void *ctx, pid_t pid), void *ctx);
 
+/*
+ * Calls `handle` for each line of a file until it returns false. Reads piece by piece, as there may be many lines; one of more than
+ * 4 KiB, of which the kernel makes none, is cut.
+ */
+void for_each_line(const char *path, bool (*handle)(void *ctx, char *line), void *ctx);
+
 bool read_stat(pid_t pid, struct process_stat *out);
 
 /* Returns whether a process has ended or is exiting. */

@@ -143,8 +143,20 @@ export interface Vm {
   exec(request: ExecRequest, signal: AbortSignal): Promise<ExecSession>;
   /** Lists the processes of the guest, by id. Rejects with ExecError. */
   processes(signal: AbortSignal): Promise<readonly GuestProcess[]>;
+  /**
+   * Calls `onChange` with the states of all these TCP ports, soon and after each change, until the workload ends or `detach`. Call it
+   * once, with at most 64 ports. False: this VM, of an earlier hostd, cannot tell.
+   */
+  watchPorts(ports: readonly number[], onChange: (ports: readonly ListeningPort[]) => void): boolean;
   /** Disconnects from the VM, which goes on: hostd is closing. */
   detach(): Promise<void>;
+}
+
+/** Whether the workload listens on a TCP port. */
+export interface ListeningPort {
+  readonly port: number;
+  /** `local`: only on addresses that the host does not reach, such as 127.0.0.1. */
+  readonly state: "closed" | "local" | "open";
 }
 
 export class LaunchError extends Error {

@@ -146,7 +146,14 @@ export class Vms {
       throw new ExecError("failed", "nothing is simulated here");
     };
     const vm = { id, startPath: "cold", phases: [], startedAtUs, exited, signal } as const;
-    return { ...vm, exec, processes: async () => [], detach: async () => {} };
+    const watchPorts: Vm["watchPorts"] = (ports, onChange) => {
+      const tell = () => {
+        if (!kept.exit) onChange(ports.map((port) => ({ port, state: "open" })));
+      };
+      this.#world.after(life, this.#random.between(1, 30), tell);
+      return true;
+    };
+    return { ...vm, exec, processes: async () => [], watchPorts, detach: async () => {} };
   }
 
   #end(id: string, exit: VmExit): void {

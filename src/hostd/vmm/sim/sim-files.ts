@@ -8,7 +8,7 @@ import type { SimScript } from "./sim-script.ts";
 export interface SimRecord {
   /** Undefined until its process has been exec'ed. */
   readonly startedAtUs?: number;
-  readonly script: Pick<SimScript, "runForMs" | "ending" | "onSignal">;
+  readonly script: Pick<SimScript, "runForMs" | "ending" | "onSignal" | "isDeaf">;
   /** Set when a signal, not the script, has ended it. */
   readonly exit?: VmExit;
 }

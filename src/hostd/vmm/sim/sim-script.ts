@@ -12,6 +12,8 @@ export interface SimScript {
   readonly lines: number;
   /** How it reacts to signals other than SIGKILL: dies, ignores them, or exits with a code. */
   readonly onSignal: "die" | "ignore" | number;
+  /** It listens on no port until a test says so. */
+  readonly isDeaf?: boolean;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface SimScript {
  * ignored. Without any of these, the workload runs until it gets a signal.
  *
  * `sim-exit N`, `sim-run-for MS`, `sim-log N`, `sim-signal-ignore`, `sim-signal-exit N`, `sim-oom`,
- * `sim-lost`, `sim-exec-fail REASON`, `sim-vmm-fail`, `sim-hang`
+ * `sim-lost`, `sim-deaf`, `sim-exec-fail REASON`, `sim-vmm-fail`, `sim-hang`
  */
 export function simScript(argv: readonly string[]): SimScript {
   const number = (word: string): number | undefined => {
@@ -37,6 +39,7 @@ export function simScript(argv: readonly string[]): SimScript {
     ending: dies ? { kind: has("sim-oom") ? "oom" : "lost" } : { kind: "exit", code: exitCode ?? 0 },
     lines: number("sim-log") ?? 0,
     onSignal: number("sim-signal-exit") ?? (has("sim-signal-ignore") ? "ignore" : "die"),
+    ...(has("sim-deaf") ? { isDeaf: true } : {}),
   };
 }
 

@@ -1,5 +1,5 @@
 import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../exec.ts";
-import type { Phase, StartPath, Vm, VmExit } from "../vmm.ts";
+import type { ListeningPort, Phase, StartPath, Vm, VmExit } from "../vmm.ts";
 import { SimExec } from "./sim-exec.ts";
 import { type SimFiles, type SimRecord, scriptedExit } from "./sim-files.ts";
 
@@ -20,6 +20,10 @@ export class SimVm implements Vm {
   #hasEnded = false;
   readonly #execs = new Set<SimExec>();
   #nextPid = 100;
+  readonly #ports = new Map<number, ListeningPort["state"]>();
+  #watched:
+    | { readonly ports: readonly number[]; readonly onChange: (ports: readonly ListeningPort[]) => void }
+    | undefined;
 
   constructor(
     id: string,
@@ -73,7 +77,27 @@ export class SimVm implements Vm {
     return [{ ...main, runMs, residentBytes: 1_048_576, sockets: [socket] }, ...execs];
   }
 
+  watchPorts(ports: readonly number[], onChange: (ports: readonly ListeningPort[]) => void): boolean {
+    this.#watched = { ports, onChange };
+    setImmediate(() => this.#tellPorts());
+    return true;
+  }
+
+  /** Makes the workload listen on a port, or no longer. Otherwise it listens on all from the start, unless its script has `sim-deaf`. */
+  setPort(port: number, state: ListeningPort["state"]): void {
+    this.#ports.set(port, state);
+    this.#tellPorts();
+  }
+
+  #tellPorts(): void {
+    if (this.#hasEnded || !this.#watched) return;
+    const { ports, onChange } = this.#watched;
+    const initial = this.#record.script.isDeaf ? "closed" : "open";
+    onChange(ports.map((port) => ({ port, state: this.#ports.get(port) ?? initial })));
+  }
+
   async detach(): Promise<void> {
+    this.#watched = undefined;
     for (const exec of this.#execs) exec.interrupt();
     clearTimeout(this.#timer);
   }

@@ -51,6 +51,11 @@ export class SimVmm implements Vmm {
     this.#faults.set(what, times);
   }
 
+  /** The VM of an id, for tests that make its workload listen. */
+  vm(vmId: string): SimVm | undefined {
+    return this.#vms.get(vmId);
+  }
+
   async launch({ vmId, workload, sink, stored }: LaunchRequest, signal: AbortSignal): Promise<Vm> {
     const startUs = Date.now() * 1_000;
     const script = simScript(workload.argv);

@@ -74,7 +74,8 @@ export class Death {
       exited: vm.exited.then((exit) => (this.#alive("exit") ? exit : NEVER)),
       signal: (signal) => this.#around("signal", () => vm.signal(signal)),
       exec: (...given) => vm.exec(...given),
-      processes: (...given) => vm.processes(...given),
+      watchPorts: (...args) => vm.watchPorts(...args),
+    processes: (...given) => vm.processes(...given),
       detach: () => vm.detach(),
     };
   }

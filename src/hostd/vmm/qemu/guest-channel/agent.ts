@@ -3,8 +3,10 @@ import type { Socket } from "node:net";
 import { abortable } from "../../../../lib/runtime/abort.ts";
 import { TimeLimit } from "../../../../lib/runtime/wait.ts";
 import { wallClockUs } from "../../phase-log.ts";
+import type { ListeningPort } from "../../vmm.ts";
 import { isExecMessage, readExecMessage } from "../guest-protocol/exec-messages.ts";
 import { decodeFrame, FrameReader, typeOf } from "../guest-protocol/frame.ts";
+import { listenMessage, readListening } from "../guest-protocol/listen-messages.ts";
 import {
   ackMessage,
   type GuestMessage,
@@ -40,6 +42,8 @@ export class Agent {
   state: GuestState | undefined;
   /** Called with frames of lines, encoded, in order. */
   onLines: (frame: Buffer) => void = () => {};
+  /** Called with the states of ports, after {@link listen}. */
+  onListening: (ports: readonly ListeningPort[]) => void = () => {};
   readonly execs = new ExecSessions((message) => {
     if (!this.#socket.destroyed) this.#socket.write(message);
   });
@@ -132,6 +136,11 @@ export class Agent {
     if (!this.#socket.destroyed) this.#socket.write(ackMessage(number));
   }
 
+  /** Asks for the states of ports, and for each change of them. */
+  listen(ports: readonly number[]): void {
+    if (!this.#socket.destroyed) this.#socket.write(listenMessage(ports));
+  }
+
   setPaused(isPaused: boolean): void {
     this.#setPaused("lines", isPaused);
   }
@@ -176,6 +185,10 @@ export class Agent {
       }
       cost += COST.control;
       const decoded = frame.length <= MAX_CONTROL_BYTES ? decodeFrame(frame) : undefined;
+      if (decoded?.type === MESSAGE.listening) {
+        if (this.state) this.onListening(readListening(decoded));
+        continue;
+      }
       const message = decoded && readMessage(decoded);
       if (message) this.#onMessage(message);
     }

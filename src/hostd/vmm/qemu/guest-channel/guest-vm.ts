@@ -2,8 +2,8 @@ import { endsWithin } from "../../../../lib/runtime/wait.ts";
 import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../../exec.ts";
 import type { OutputReceipt, OutputSession } from "../../output.ts";
 import { wallClockUs } from "../../phase-log.ts";
-import type { Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
-import { type GuestState, PROTOCOL_VERSION } from "../guest-protocol/protocol.ts";
+import type { ListeningPort, Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
+import { EXEC_VERSION, type GuestState, LISTEN_VERSION } from "../guest-protocol/protocol.ts";
 import type { Qmp } from "../monitor/qmp.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
 import { Agent } from "./agent.ts";
@@ -131,6 +131,13 @@ export class GuestVm implements Vm {
     return await this.#agent.execs.run(request, signal);
   }
 
+  watchPorts(ports: readonly number[], onChange: (ports: readonly ListeningPort[]) => void): boolean {
+    if (this.#isDetached || this.guest.protocol < LISTEN_VERSION) return false;
+    this.#agent.onListening = onChange;
+    this.#agent.listen(ports);
+    return true;
+  }
+
   async processes(signal: AbortSignal): Promise<readonly GuestProcess[]> {
     this.#requireRunning();
     return await this.#agent.execs.list(signal);
@@ -161,7 +168,7 @@ export class GuestVm implements Vm {
     if (this.#isDetached || this.#agent.isClosed || this.guest.state !== "running")
       throw new ExecError("not_running", "the machine's process has ended");
     // A VM that an earlier hostd launched.
-    if (this.guest.protocol < PROTOCOL_VERSION)
+    if (this.guest.protocol < EXEC_VERSION)
       throw new ExecError(
         "failed",
         "the machine was started by an older version; restart it to run commands",

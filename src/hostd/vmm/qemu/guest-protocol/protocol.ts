@@ -8,11 +8,15 @@ import { readFields, readNumber, TlvWriter } from "./tlv.ts";
  * together. Messages from a guest may be hostile: numbers out of range become 0, unknown fields are
  * skipped, texts are made valid.
  */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
+/** The first versions with commands, and with word of ports. VMs of an earlier hostd may have older ones. */
+export const EXEC_VERSION = 5;
+export const LISTEN_VERSION = 6;
 
 export const MESSAGE = {
   ...{ sync: 1, run: 2, signal: 3, ack: 4, warmUp: 5 },
   ...{ exec: 6, list: 7, execInput: 8, execCredit: 9, execResize: 10, execSignal: 11, execKill: 12 },
+  ...{ listen: 13, listening: 72 },
   ...{ state: 65, logs: 66, signalled: 67 },
   ...{ execStarted: 68, execOutput: 69, execTaken: 70, execEnded: 71 },
 } as const;
@@ -27,7 +31,7 @@ export const TAG = {
   ...{ resolver: 26, file: 27, tty: 28 },
   ...{ exec: 56, credit: 57, rows: 58, columns: 59, input: 60, data: 61, end: 62, pid: 63, stream: 64 },
   ...{ interrupted: 65, parent: 72, command: 73, directory: 74, cpu: 75, system: 76, runTime: 77 },
-  ...{ resident: 78, socket: 79 },
+  ...{ resident: 78, socket: 79, port: 80, portState: 81 },
 } as const;
 
 const STATES = ["waiting", "starting", "running", "exited", "failed"] as const;
