@@ -5,6 +5,7 @@ import type { Scheduling } from "./availability/scheduling.ts";
 import type { BidParts } from "./capacity/bid.ts";
 import { Ledger } from "./capacity/ledger.ts";
 import { type PortRange, Ports } from "./capacity/ports.ts";
+import { Checks } from "./checks/checks.ts";
 import type { StatusParts } from "./convert-host.ts";
 import { LogStore } from "./logs/log-store.ts";
 import { Ids } from "./machines/ids.ts";
@@ -20,7 +21,7 @@ import type { Vmm } from "./vmm/vmm.ts";
 export type Host = MachinesParts &
   ReconcileParts &
   BidParts &
-  StatusParts & { readonly ledger: Ledger; readonly teardowns: Teardowns; readonly starts: StartQueue };
+  StatusParts & { readonly ledger: Ledger; readonly teardowns: Teardowns; readonly starts: StartQueue; readonly checks: Checks };
 
 export interface HostSettings {
   readonly number: number;
@@ -80,6 +81,7 @@ export function assembleHost(settings: HostSettings, given: GivenParts): Assembl
     onDeath: given.onDeath,
   });
   const limits = { ...DEFAULT_LIMITS, launchMs: settings.startTimeoutMs, ...given.limits };
+  const proxies = new Proxies({ lostUseMs: limits.lostUseMs, clock: given.clock });
   const host: Host = {
     ...given,
     ...{ number, logs },
@@ -88,7 +90,8 @@ export function assembleHost(settings: HostSettings, given: GivenParts): Assembl
     teardowns: new Teardowns(),
     ports: new Ports(settings.portRange),
     ids: Ids.following(given.store.all()),
-    proxies: new Proxies({ lostUseMs: limits.lostUseMs, clock: given.clock }),
+    proxies,
+    checks: new Checks({ clock: given.clock, proxies, closing: given.closing }),
     limits,
   };
   return { host, machines: new Machines(host), logs };

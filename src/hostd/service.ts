@@ -9,6 +9,7 @@ import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { SchedulingFile } from "./availability/scheduling-file.ts";
 import type { Hold, Ledger } from "./capacity/ledger.ts";
+import type { Checks } from "./checks/checks.ts";
 import {
   type HostIdentity,
   holdToProto,
@@ -56,6 +57,7 @@ export interface HostServiceParts {
   readonly host: StatusParts & {
     readonly store: WatchParts["store"];
     readonly proxies: Proxies;
+    readonly checks: Pick<Checks, "live">;
     readonly ledger: Pick<Ledger, "holds">;
     readonly clock: Clock;
   };
@@ -74,7 +76,8 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
   const logStreams = new Concurrency(MAX_LOG_STREAMS, tooManyStreams);
   const lines = new Paces({ ...LINES, clock: host.clock });
   const { clock } = host;
-  const toProto = (machine: Machine) => machineToProto(machine, identity.name, [], clock.now());
+  const toProto = (machine: Machine) =>
+    machineToProto(host.checks.live(machine), identity.name, [], clock.now());
   return {
     createMachine: internal(async (req) => {
       const machine = await machines.create(awardFromProto(req));

@@ -1,13 +1,6 @@
 import type { Change, Machine } from "./machine.ts";
 import { nextGeneration, type Stamp } from "./stamp.ts";
 
-/** A program's word that it is busy. */
-export interface Busy {
-  /** When the row of such words has begun. */
-  readonly sinceMs: number;
-  readonly untilMs: number;
-}
-
 const DEFAULT_MAX_BUSY_MS = 60 * 60_000;
 /** A program that is not busy for so long begins a new row. */
 const ROW_ENDS_AFTER_MS = 60_000;

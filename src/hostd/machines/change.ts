@@ -84,7 +84,7 @@ export function starting(
 export function started(machine: Machine, startPath: string, at: Stamp): Change {
   const moved = { ...move(machine, "started", at), lastStartPath: startPath, runAtMs: at.nowMs };
   const { startCause, startCaller, ...run } = moved;
-  const next = beginRun(run);
+  const next = beginRun(run, at.nowMs);
   const { update } = machine;
   const isTried = update?.rollbackWithinMs !== undefined && !update.isRollback;
   const running = isTried

@@ -1,5 +1,4 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
-import type { Busy } from "./busy.ts";
 import type { MachineConfig } from "./machine-config.ts";
 import type { MachineState } from "./states.ts";
 
@@ -141,6 +140,13 @@ export interface Machine {
   readonly checks?: readonly CheckStatus[];
   /** Of this run. */
   readonly busy?: Busy;
+}
+
+/** A program's word that it is busy. */
+export interface Busy {
+  /** When the row of such words has begun. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
 }
 
 /** Last result of a check. */

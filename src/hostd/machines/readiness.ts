@@ -1,3 +1,4 @@
+import { type PlannedCheck, planChecks } from "./check-plan.ts";
 import type { Change, CheckStatus, Machine } from "./machine.ts";
 import { nextGeneration, type Stamp, withEvent } from "./stamp.ts";
 
@@ -11,8 +12,19 @@ export interface Health {
 const MAX_CHECK_EVENTS = 5;
 
 /** Begins a run: a machine without anything to wait for is ready at once. */
-export function beginRun(machine: Machine): Machine {
-  return { ...machine, isReady: true };
+export function beginRun(machine: Machine, nowMs: number): Machine {
+  const checks = planChecks(machine.spec.config).map((check) => initialStatus(check, nowMs));
+  return { ...machine, isReady: isReadyBy(checks), ...(checks.length === 0 ? {} : { checks }) };
+}
+
+/** Makes the status of a check that has not run. */
+export function initialStatus({ name, isReadiness }: PlannedCheck, nowMs: number): CheckStatus {
+  return { name, status: "warning", output: "it has not run yet", updatedAtMs: nowMs, isReadiness };
+}
+
+/** Whether a machine with these results may be sent requests. */
+export function isReadyBy(checks: readonly CheckStatus[]): boolean {
+  return checks.every(({ isReadiness, status }) => !isReadiness || status === "passing");
 }
 
 /** Records what the checks say, with an event when that is worth one. @param vmId of the run that they are of */

@@ -96,7 +96,9 @@ function hasHappened({ state, events }: Machine, { states, afterEventId }: Await
 
 function hasBecomeReady({ state, isReady, events }: Machine, { ready, afterEventId }: Awaited): boolean {
   if (!ready || state !== "started" || !isReady) return false;
-  return afterEventId === "" || events.some(({ id, type }) => type === "ready" && id > afterEventId);
+  // A machine without anything to wait for is ready with its start.
+  const makesReady = (type: string) => type === "ready" || type === "start";
+  return afterEventId === "" || events.some(({ id, type }) => makesReady(type) && id > afterEventId);
 }
 
 /** Returns what a wait is for, in words of the contract. */

@@ -22,6 +22,7 @@ export interface RuntimeParts {
   readonly teardowns: Teardowns;
   readonly ids: Pick<Ids, "event">;
   readonly clock: Pick<Clock, "now">;
+  readonly checks: { begin(runtime: MachineRuntime, vm: Vm): void };
   /** Aborts when hostd closes: destroying a VM is not retried any more. */
   readonly closing: AbortSignal;
 }
@@ -106,6 +107,7 @@ export class MachineRuntime {
   take(vm: Vm): void {
     this.#vm = vm;
     this.#ended = vm.exited.then((exit) => this.#end(vm.id, exit));
+    this.#parts.checks.begin(this, vm);
   }
 
   /** Destroys a VM that is unknown or does not answer, and notes its end. */

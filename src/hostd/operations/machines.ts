@@ -214,21 +214,24 @@ export class Machines {
     signal: AbortSignal,
   ): Promise<Machine> {
     let last = this.get(id, org);
-    const { store, clock } = this.#parts;
+    const { store, clock, proxies } = this.#parts;
     const { promise, resolve, reject } = Promise.withResolvers<Machine>();
     const check = (machine: Machine): void => {
       last = machine;
-      const decision = decideWait(machine, awaited, clock.now());
+      const now = { ...machine, isReady: proxies.isReady(machine) };
+      const decision = decideWait(now, awaited, clock.now());
       if (decision.kind === "done") resolve(machine);
       if (decision.kind === "fail") reject(decision.fault);
     };
     using limit = new TimeLimit(timeoutMs, signal, () => waitTimeout(last, wantedOf(awaited), timeoutMs));
     const unsubscribe = store.subscribe(id, check);
+    const unsubscribeReady = proxies.subscribe(id, () => check(this.get(id, org)));
     try {
       check(last);
       return await abortable(promise, limit.signal);
     } finally {
       unsubscribe();
+      unsubscribeReady();
     }
   }
 

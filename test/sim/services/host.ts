@@ -1,6 +1,7 @@
 import type { AttachRequest } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
 import { bid } from "../../../src/hostd/capacity/bid.ts";
 import type { Ledger, LedgerOptions } from "../../../src/hostd/capacity/ledger.ts";
+import { Checks } from "../../../src/hostd/checks/checks.ts";
 import { hostInfoToProto, statusToProto } from "../../../src/hostd/convert-host.ts";
 import { DEFAULT_LIMITS, type Host } from "../../../src/hostd/hostd.ts";
 import { type Ids, machineOfVm } from "../../../src/hostd/machines/ids.ts";
@@ -89,6 +90,8 @@ export class SimHost {
     });
     const { incarnation } = store;
     const delivery = new OutboxProgress(store, clock);
+    const proxies = new Proxies({ lostUseMs: LIMITS.lostUseMs, clock });
+    const closing = new AbortController().signal;
     const host: Host = {
       number: this.number,
       store,
@@ -116,8 +119,9 @@ export class SimHost {
       clock,
       ids: ids(store.all()),
       limits: LIMITS,
-      proxies: new Proxies({ lostUseMs: LIMITS.lostUseMs, clock }),
-      closing: new AbortController().signal,
+      proxies,
+      checks: new Checks({ clock, proxies, closing }),
+      closing,
     };
     const machines = this.#surroundings.machines(host);
     const present = { life, host, store, isServing: false };
