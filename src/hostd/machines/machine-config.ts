@@ -15,10 +15,6 @@ export interface MachineConfig extends LifeSettings {
   readonly schedule?: string;
   readonly files?: readonly FileConfig[];
   readonly dns?: DnsConfig;
-  /** Longest run; 0 or absent: any. */
-  readonly maxLifetimeMs?: number;
-  /** Longest time in a row that the program may be busy. Absent: the default. */
-  readonly maxBusyMs?: number;
   /** JSON that a client keeps with the configuration. hostd does not read it. */
   readonly extra?: Readonly<Record<string, unknown>>;
 }
