@@ -252,6 +252,30 @@ export function planAcquires({ world, net, users, apis, hosts }: Fleet, untilMs:
   }
 }
 
+/**
+ * Another plan: proxies use machines and stop idle ones, while hosts and proxies die and cannot reach each other. Messages of streams are
+ * late with a connection that breaks, never alone.
+ */
+export function planProxies(fleet: Fleet, untilMs: number): void {
+  const { world, net, hosts } = fleet;
+  const random = new Random(world.seed, "proxies of the plan");
+  const proxies = fleet.useProxies(random.whole(1, 3));
+  net.weather = { lost: random.pick([0, 0.02]), repeated: 0, late: 0, torn: random.pick([0, 0.2]) };
+  const processes = [...proxies, ...hosts.map(({ process }) => process)];
+  for (let i = random.whole(0, 8); i > 0; i--) {
+    const atMs = random.between(8_000, untilMs);
+    const process = random.pick(processes);
+    if (random.chance(0.5)) {
+      world.after(undefined, atMs, () => process.kill());
+      world.after(undefined, atMs + soon(random, 10_000), () => process.start());
+    } else {
+      const name = pair(random.pick(proxies), random.pick(hosts).process);
+      world.after(undefined, atMs, () => net.cut.add(name));
+      world.after(undefined, atMs + soon(random, 40_000), () => net.cut.delete(name));
+    }
+  }
+}
+
 /** Another plan: hours pass at once, so that what is scheduled is due, and hosts die about then. */
 export function planHours({ world, hosts }: Fleet, untilMs: number): void {
   const random = new Random(world.seed, "hours");

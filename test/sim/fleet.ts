@@ -2,8 +2,10 @@ import type { HostEntry } from "../../src/api/hosts/host-table.ts";
 import { DEFAULT_QUOTA } from "../../src/api/orgs/organization.ts";
 import type { Guards } from "./guards.ts";
 import { Histories } from "./machines/histories.ts";
+import { Requests } from "./machines/requests.ts";
 import { startApi } from "./services/api.ts";
 import { SimHost } from "./services/host.ts";
+import { SimProxy } from "./services/proxy.ts";
 import { startScheduler } from "./services/scheduler.ts";
 import type { Server } from "./services/streams.ts";
 import { Postgres } from "./stores/postgres.ts";
@@ -30,6 +32,7 @@ export class Fleet {
   readonly hosts: readonly SimHost[];
   readonly users: Users;
   readonly rival: Process;
+  readonly requests: Requests;
   /** When the clock of Redis last jumped. */
   redisJumpedMs = Number.NEGATIVE_INFINITY;
   /** When that of Postgres did. */
@@ -77,6 +80,7 @@ export class Fleet {
       return new SimHost(world, i + 1, capacity, surroundings);
     });
     this.users = new Users(world, this.net, this.apis, WISHES_MS);
+    this.requests = new Requests(this.watch);
     this.rival = new Process(world, "rival", () => {});
     this.#look(random);
   }
@@ -84,6 +88,13 @@ export class Fleet {
   /** Everything starts. */
   start(): void {
     for (const process of this.world.processes) process.start();
+  }
+
+  /** Has proxies send requests to machines, too. Before everything starts. */
+  useProxies(count: number): readonly Process[] {
+    const { world, net, hosts, requests } = this;
+    for (const host of hosts) host.onChanging = (change) => requests.changing(host, change);
+    return names("proxy", count).map((name) => new SimProxy(world, name, net, hosts, requests).process);
   }
 
   /** Programs that can be killed and paused. */

@@ -7,6 +7,7 @@ import {
   planHours,
   planLateAwards,
   planPauses,
+  planProxies,
   planRestarts,
   planRestores,
 } from "./faults.ts";
@@ -33,6 +34,7 @@ test.each([
   ["the record is restored from before a create", planRestores],
   ["hosts die while they change machines, and their clocks are other ones then", planDeathsInChanges],
   ["hours pass at once, and what is scheduled is due", planHours],
+  ["proxies use machines, stop idle ones, and are lost", planProxies],
   ["users acquire machines, and apis and hosts die meanwhile", planAcquires],
 ])("every invariant holds while %s", async (_what, plan) => {
   expect(await firstFailing(40, { plan })).toBeUndefined();

@@ -70,6 +70,16 @@ export function hostHandlers(parts: HostParts): Readonly<Record<string, Handler>
         const { machine, already } = await machines.stop(machineId(id), org, {}, { nonce, ignoreLease });
         return { machine: told(machine), alreadyStopped: already };
       }),
+    startFromProxy: ({ machineId: id }: { machineId: string }, { signal }) =>
+      inOrder({ machineId: id, ignoreLease: true }, async () => {
+        const how = { signal, caller: "proxy", isFromProxy: true } as const;
+        await machines.start(machineId(id), "", 0, how);
+      }),
+    stopIdle: ({ machineId: id, unusedForMs }: { machineId: string; unusedForMs: number }) =>
+      inOrder({ machineId: id, nonce: "" }, async () => {
+        const why = { source: "proxy", message: "" } as const;
+        await machines.stopIdle(machineId(id), "", { why }, unusedForMs, {});
+      }),
     destroy: (request: Target & DestroyOptions) => {
       const { machineId: id, org, leaseNonce: nonce = "" } = request;
       const { force, ignoreMissing = false, ignoreLease = false } = request;

@@ -1,3 +1,4 @@
+import type { AttachProxyRequest, AttachProxyResponse } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import type { AttachRequest } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
 import { bid } from "../../../src/hostd/capacity/bid.ts";
 import type { Ledger, LedgerOptions } from "../../../src/hostd/capacity/ledger.ts";
@@ -5,12 +6,13 @@ import { Checks } from "../../../src/hostd/checks/checks.ts";
 import { hostInfoToProto, statusToProto } from "../../../src/hostd/convert-host.ts";
 import { DEFAULT_LIMITS, type Host } from "../../../src/hostd/hostd.ts";
 import { type Ids, machineOfVm } from "../../../src/hostd/machines/ids.ts";
-import type { Machine, Resources } from "../../../src/hostd/machines/machine.ts";
+import type { Change, Machine, Resources } from "../../../src/hostd/machines/machine.ts";
 import { StartQueue } from "../../../src/hostd/operations/launch/start-queue.ts";
 import type { Machines, MachinesParts } from "../../../src/hostd/operations/machines.ts";
 import { reconcileAtStart, sweep } from "../../../src/hostd/operations/reconcile.ts";
 import { Teardowns } from "../../../src/hostd/operations/teardowns.ts";
 import { Proxies } from "../../../src/hostd/proxies/proxies.ts";
+import { proxyAttachments } from "../../../src/hostd/proxies/service-proxies.ts";
 import { reportToProto } from "../../../src/hostd/reports/convert-report.ts";
 import { Outbox, type ReportsApi } from "../../../src/hostd/reports/outbox.ts";
 import { OutboxProgress } from "../../../src/hostd/reports/outbox-progress.ts";
@@ -49,6 +51,15 @@ export interface HostSurroundings {
   readonly ledger: (life: Life, options: LedgerOptions) => Ledger;
 }
 
+/** A life of hostd. */
+interface Present {
+  readonly life: Life;
+  readonly host: Host;
+  readonly store: Store;
+  isServing: boolean;
+  readonly proxies: Server<AttachProxyRequest, AttachProxyResponse>;
+}
+
 /** One host: what it keeps across the lives of hostd, and the life it has. */
 export class SimHost {
   readonly number: number;
@@ -59,7 +70,9 @@ export class SimHost {
   readonly vms: Vms;
   readonly images: ImageCache;
   /** What lives now. Undefined while hostd is down. */
-  now: { readonly life: Life; readonly host: Host; readonly store: Store; isServing: boolean } | undefined;
+  now: Present | undefined;
+  /** Called when a change of a machine is about to be stored. */
+  onChanging: (change: Change) => void = () => {};
   readonly #surroundings: HostSurroundings;
 
   constructor(world: World, number: number, capacity: Resources, surroundings: HostSurroundings) {
@@ -85,7 +98,10 @@ export class SimHost {
     const { net, ledger, histories, ids } = this.#surroundings;
     const { clock } = life.process;
     const store = this.disk.open(life, {
-      changing: (before, change) => histories.changing(life, before, change),
+      changing: (before, change) => {
+        histories.changing(life, before, change);
+        this.onChanging(change);
+      },
       stored: (change) => histories.stored(change),
     });
     const { incarnation } = store;
@@ -124,7 +140,14 @@ export class SimHost {
       closing,
     };
     const machines = this.#surroundings.machines(host);
-    const present = { life, host, store, isServing: false };
+    const serve = proxyAttachments(host);
+    const present: Present = {
+      life,
+      host,
+      store,
+      isServing: false,
+      proxies: { serve: (wire) => serve(wire) },
+    };
     this.now = present;
     life.onDeath(() => {
       if (this.now === present) this.now = undefined;

@@ -34,15 +34,15 @@ class Inbox<T> implements AsyncIterable<T> {
   }
 }
 
-/** A scheduler's side of a host's stream. */
-export interface Server {
-  serve(wire: Wire<AttachResponse>): WireUser<AttachRequest>;
+/** The served side of a stream: by default, a scheduler's of a host's. */
+export interface Server<Up = AttachRequest, Down = AttachResponse> {
+  serve(wire: Wire<Down>): WireUser<Up>;
 }
 
-/** A host's side of its stream to a scheduler. */
-export interface HostStream {
-  readonly messages: AsyncIterable<AttachResponse>;
-  write(message: AttachRequest): void;
+/** The side that has opened a stream. */
+export interface ClientStream<Up = AttachRequest, Down = AttachResponse> {
+  readonly messages: AsyncIterable<Down>;
+  write(message: Up): void;
   end(): void;
 }
 
@@ -50,18 +50,18 @@ export interface HostStream {
 const BREAKS = 0.5;
 
 /** Opens a stream from a host to a scheduler that may not be there. It ends when either dies, and when a message breaks it. */
-export function openStream(
+export function openStream<Up = AttachRequest, Down = AttachResponse>(
   net: Network,
   host: Life,
   scheduler: Process,
-  serverOf: (life: Life) => Server | undefined,
-) {
+  serverOf: (life: Life) => Server<Up, Down> | undefined,
+): ClientStream<Up, Down> {
   const { world, random } = net;
   const [up, down]: [Lane, Lane] = [{ atMs: 0 }, { atMs: 0 }];
-  const responses = new Inbox<AttachResponse>();
+  const responses = new Inbox<Down>();
   let server: Life | undefined;
   /** The server's end, once it serves. */
-  let served: { receive(message: AttachRequest): void; over(fault?: Fault): void } | undefined;
+  let served: { receive(message: Up): void; over(fault?: Fault): void } | undefined;
   const breakUp = (): void => {
     world.after(host, random.between(0, 500), () => responses.end(broken()));
     if (server) world.after(server, random.between(0, 500), () => served?.over(broken()));
@@ -71,9 +71,9 @@ export function openStream(
   };
   const toHost = (deliver: () => void): void =>
     send(scheduler, host.process, down, () => world.after(host, 0, deliver));
-  const open = (life: Life, serving: Server): void => {
+  const open = (life: Life, serving: Server<Up, Down>): void => {
     let isOver = false;
-    let user: WireUser<AttachRequest> | undefined;
+    let user: WireUser<Up> | undefined;
     const over = (fault?: Fault): void => {
       if (isOver) return;
       isOver = true;
@@ -115,7 +115,7 @@ export function openStream(
   };
   host.onDeath(breakUp);
   send(host.process, scheduler, up, begin);
-  const stream: HostStream = {
+  const stream: ClientStream<Up, Down> = {
     messages: responses,
     write: (message) =>
       send(host.process, scheduler, up, () => {

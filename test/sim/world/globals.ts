@@ -17,6 +17,8 @@ export function installGlobals(): void {
   const real = {
     setTimeout: globalThis.setTimeout,
     clearTimeout: globalThis.clearTimeout,
+    setImmediate: globalThis.setImmediate,
+    clearImmediate: globalThis.clearImmediate,
     now: Date.now,
     monotonic: performance.now.bind(performance),
     random: Math.random,
@@ -35,6 +37,14 @@ export function installGlobals(): void {
       if (timer instanceof Timer) timer.clear();
       // Whatever the real one takes.
       else real.clearTimeout(timer as Parameters<typeof clearTimeout>[0]);
+    },
+    setImmediate: (fn: () => void, ...args: []) => {
+      const life = currentLife();
+      return life ? new Timer(life, 0, fn) : real.setImmediate(fn, ...args);
+    },
+    clearImmediate: (timer: unknown) => {
+      if (timer instanceof Timer) timer.clear();
+      else real.clearImmediate(timer as Parameters<typeof clearImmediate>[0]);
     },
   });
   Date.now = () => currentLife()?.process.wallMs() ?? real.now();
