@@ -26,6 +26,23 @@ test("a port of the guest answers on the host, also to a user without privileges
   await expect(fetch(`http://127.0.0.1:${hostPort}/`)).rejects.toThrow();
 });
 
+test("the host hears on which ports the program listens, and that it cannot reach one on loopback", async () => {
+  const command = "probe serve 8080 127.0.0.1 & sleep 1; probe serve 80 & sleep 4; kill $!; wait";
+  const { vm } = await bench.launch(["sh", "-c", command]);
+  const heard: string[] = [];
+
+  const canTell = vm.watchPorts([80, 8080], (ports) =>
+    heard.push(ports.map(({ port, state }) => `${port} ${state}`).join(", ")),
+  );
+
+  expect(canTell).toBe(true);
+  await expect.poll(() => heard.at(-1), { timeout: 60_000 }).toBe("80 open, 8080 local");
+  await expect.poll(() => heard.at(-1), { timeout: 60_000 }).toBe("80 closed, 8080 local");
+  // Only changes are told.
+  expect(heard.filter((each, index) => each === heard[index - 1])).toEqual([]);
+  await bench.vmm.destroy(vm.id);
+});
+
 test("a guest reaches the host, from its very first instruction", async () => {
   const server = createServer((_request, response) => response.end("from the host\n"));
   server.listen(0, "127.0.0.1");

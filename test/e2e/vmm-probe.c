@@ -23,12 +23,14 @@ static void on_signal(int number)
 		exit(42);
 }
 
-static int serve(int port)
+static int serve(int port, const char *address)
 {
 	static const char answer[] = "HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n";
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
+	if (address)
+		inet_pton(AF_INET, address, &any.sin_addr);
 	if (bind(fd, (struct sockaddr *)&any, sizeof any) < 0 || listen(fd, 16) < 0)
 		return 1;
 	printf("serving\n");
@@ -209,7 +211,7 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "";
 
 	if (strcmp(what, "serve") == 0)
-		return serve(atoi(argv[2]));
+		return serve(atoi(argv[2]), argc > 3 ? argv[3] : NULL);
 	if (strcmp(what, "fetch") == 0)
 		return fetch(argv[2], atoi(argv[3]));
 	if (strcmp(what, "orphans") == 0)

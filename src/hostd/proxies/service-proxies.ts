@@ -28,16 +28,25 @@ const MAX_NAMED = 10_000;
 const MAX_UNSENT = 2 * MAX_WATCHED;
 /** In one message: a machine has less than 8 KiB. */
 const BATCH = 100;
+/** Messages in the time that lost uses last. */
+const HEARTBEATS = 6;
 const PROXY_ID = /^[a-z0-9-]{1,63}$/;
 
 /** Serves AttachProxy. */
 export function attachProxies(parts: AttachParts) {
-  const attached = new Map<string, Attachment>();
+  const open = proxyAttachments(parts);
   return bidiWire<AttachProxyRequest, AttachProxyResponse>((wire, ctx) => {
     requireScope(ctx, "internal");
     const draining = onAbort(ctx.draining, () => wire.fail(serverDraining("the host is shutting down")));
-    return new Attachment(parts, wire, attached, () => draining[Symbol.dispose]());
+    return open(wire, () => draining[Symbol.dispose]());
   });
+}
+
+/** Returns a function that serves the stream of a proxy. */
+export function proxyAttachments(parts: AttachParts) {
+  const attached = new Map<string, Attachment>();
+  return (wire: Wire<AttachProxyResponse>, onClosed: () => void = () => {}): WireUser<AttachProxyRequest> =>
+    new Attachment(parts, wire, attached, onClosed);
 }
 
 /**
@@ -58,6 +67,7 @@ class Attachment implements WireUser<AttachProxyRequest> {
   #uses: StreamUses | undefined;
   #isBehind = false;
   #flush: NodeJS.Immediate | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(
     parts: AttachParts,
@@ -93,6 +103,7 @@ class Attachment implements WireUser<AttachProxyRequest> {
 
   closed(): void {
     clearImmediate(this.#flush);
+    clearTimeout(this.#heartbeat);
     for (const end of this.#subscriptions.values()) end();
     this.#subscriptions.clear();
     this.#unsent.clear();
@@ -116,7 +127,19 @@ class Attachment implements WireUser<AttachProxyRequest> {
     this.#proxyId = proxyId;
     this.#uses = uses.stream(proxyId);
     this.#wire.send({ machines: [], usedIds: [], lostUseTime: durationToProto(uses.lostUseMs) });
+    this.#beat(uses.lostUseMs / HEARTBEATS);
     return this.#uses;
+  }
+
+  /**
+   * Sends empty messages: a proxy that has heard nothing for a while cannot rely on its uses, since
+   * this end may have lost the stream before the proxy has.
+   */
+  #beat(intervalMs: number): void {
+    this.#heartbeat = setTimeout(() => {
+      if (!this.#isBehind) this.#wire.send({ machines: [], usedIds: [], lostUseTime: undefined });
+      this.#beat(intervalMs);
+    }, intervalMs).unref();
   }
 
   /** Ends this stream: another one of the same proxy has come. */

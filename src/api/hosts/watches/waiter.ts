@@ -135,7 +135,9 @@ export class Waiter {
   #isNews({ state, events }: Omit<Machine, "config">): boolean {
     const { afterEventId, states } = this.target;
     if (afterEventId === "") return true;
-    if (!states.includes(state)) return events.some(({ id, type }) => type === "ready" && id > afterEventId);
+    // A machine without anything to wait for is ready with its start.
+    const makesReady = (type: string) => type === "ready" || type === "start";
+    if (!states.includes(state)) return events.some(({ id, type }) => makesReady(type) && id > afterEventId);
     const newest = events.find(isMove);
     if (newest === undefined) return false;
     return newest.id > afterEventId || (newest.id === afterEventId && newest.status !== state);
