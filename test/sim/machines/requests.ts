@@ -1,6 +1,12 @@
 import type { Change } from "../../../src/hostd/machines/machine.ts";
-import type { SimHost } from "../services/host.ts";
+import type { Store } from "../../../src/hostd/store/store.ts";
 import type { Watch } from "../watch.ts";
+import type { Life } from "../world/world.ts";
+
+/** A host that requests reach, and the life that it has. */
+interface RequestedHost {
+  readonly now: { readonly life: Life; readonly store: Pick<Store, "get"> } | undefined;
+}
 
 /** A request that is being answered. `isRelied`: its proxy may rely on its use. */
 interface Open {
@@ -12,7 +18,7 @@ export class Requests {
   readonly #watch: Watch;
   readonly #open = new Map<string, Set<Open>>();
   /** Stops that hosts are storing. */
-  readonly #stopping = new Map<string, SimHost>();
+  readonly #stopping = new Map<string, RequestedHost>();
   /** How many requests have begun, and how many idle stops: a plan without them shows nothing. */
   begun = 0;
   stops = 0;
@@ -22,7 +28,7 @@ export class Requests {
   }
 
   /** A request reaches a machine. Returns a function for its end. */
-  begin(host: SimHost, machineId: string, isRelied: () => boolean): () => void {
+  begin(host: RequestedHost, machineId: string, isRelied: () => boolean): () => void {
     this.begun += 1;
     const machine = host.now?.store.get(machineId);
     const isStopping =
@@ -37,7 +43,7 @@ export class Requests {
   }
 
   /** A host is about to store a change. */
-  changing(host: SimHost, { machine, event }: Change): void {
+  changing(host: RequestedHost, { machine, event }: Change): void {
     this.#stopping.delete(machine.id);
     if (machine.state !== "stopping" || event?.type !== "stop" || event.source !== "proxy") return;
     this.stops += 1;

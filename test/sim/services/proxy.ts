@@ -57,13 +57,11 @@ class Link {
 export class SimProxy {
   readonly process: Process;
   readonly #net: Network;
-  readonly #hosts: readonly SimHost[];
   readonly #requests: Requests;
   readonly #random: Random;
 
   constructor(world: World, name: string, net: Network, hosts: readonly SimHost[], requests: Requests) {
     this.#net = net;
-    this.#hosts = hosts;
     this.#requests = requests;
     this.#random = new Random(world.seed, name);
     this.process = new Process(world, name, (life) => {
