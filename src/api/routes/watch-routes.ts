@@ -50,6 +50,8 @@ export async function* watchRoutes(
     let at = resumed ?? subscription.from;
     // What changes after the subscription is sent after all pages, so pages need no common snapshot.
     if (!resumed) yield* present(parts.store, reader, at);
+    // Tells the client at once that it has been heard.
+    else yield messageOf(NO_ROUTES, at);
     for (;;) {
       yield* missed(log, reader, at, subscription.from);
       if (comparePositions(at, subscription.from) < 0) at = subscription.from;

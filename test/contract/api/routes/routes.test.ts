@@ -123,7 +123,9 @@ describe("a proxy that watches routes", () => {
     await w.host.report(w.api, [w.host.change(changed)]);
 
     const second = watch(first.position, w.other.internal);
+    const quick = watch(first.position);
 
+    await expect.poll(() => quick.bytes.length).toBeGreaterThan(0);
     await expect.poll(() => second.machines.get(changed.id)?.state).toBe(MachineState.STARTED);
     expect(second.begins).toBe(0);
     expect(second.machinesTold).not.toContain(quiet.id);
