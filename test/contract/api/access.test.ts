@@ -52,6 +52,8 @@ const FIELDS: Readonly<Record<string, object>> = {
   SignalMachine: { signal: "SIGHUP" },
   UpdateMetadata: { set: new Map([["a", "1"]]) },
   ReleaseLease: { nonce: "x" },
+  AddHostname: { hostname: "www.example.com" },
+  RemoveHostname: { hostname: "www.example.com" },
   RunCommand: { command: ["true"] },
   ExecMachine: {
     message: { $case: "start", start: { command: ["true"] } },
@@ -129,7 +131,7 @@ describe("every RPC of the api", () => {
     for (const { path, rule } of METHODS)
       tokens.set(path, tokenMetadata(await attenuated(`check if action("${rule.action}")`)));
     // Whatever the handler makes of an empty request.
-    const streams = ["/WatchRevocations", "/WatchMachines", "/ReadAudit"];
+    const streams = ["/WatchRevocations", "/WatchRoutes", "/WatchMachines", "/ReadAudit"];
     const asked = METHODS.filter(({ path }) => !streams.some((end) => path.endsWith(end)));
     const answers = await answersOf(asked, ({ path }) => tokens.get(path) ?? new grpc.Metadata());
 

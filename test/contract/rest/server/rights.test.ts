@@ -44,6 +44,7 @@ function concrete(path: string, id: string): string {
     .replace("{app}", "web")
     .replace("{id}", id)
     .replace("{org}", "personal")
+    .replace("{hostname}", "www.example.com")
     .replace(/\{\w+\}/g, "x");
 }
 
@@ -109,5 +110,8 @@ function bodyOf(path: string): object {
   const config = { image: "nginx" };
   return path.endsWith("/machines") || path.endsWith("{id}")
     ? { config }
-    : { signal: "SIGTERM", command: ["true"], value: "x", metadata: { a: "b" } };
+    : {
+        ...{ signal: "SIGTERM", command: ["true"], value: "x", metadata: { a: "b" } },
+        hostname: "www.example.com",
+      };
 }
