@@ -14,11 +14,19 @@ export interface Connection {
   readonly isTls: boolean;
   /** Host name that TLS began with. Empty: none. */
   readonly serverName: string;
+  /** Says that the client has asked for something: until then others may have its room. Safe to call again. */
+  identified(): void;
 }
 
-/** Describes a connection. @param port of proxies, as services name it */
-export function describeConnection(socket: Socket, port: number): Connection {
+/**
+ * Describes a connection.
+ *
+ * @param port of proxies, as services name it
+ * @param identified see {@link Connection}
+ */
+export function describeConnection(socket: Socket, port: number, identified = () => {}): Connection {
   return {
+    identified,
     address: plainAddress(socket.remoteAddress ?? ""),
     clientPort: socket.remotePort ?? 0,
     localAddress: plainAddress(socket.localAddress ?? ""),

@@ -11,8 +11,11 @@ const KEEP_ALIVE_DELAY_MS = 60_000;
 export function clearServer(proxy: HttpProxy, limits: ConnectionLimits): Server {
   const server = createServer(
     { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS },
-    (socket) => proxy.acceptClear(socket, describeConnection(socket, PORT)),
+    (socket) => {
+      const identified = () => limited.identified(socket, false);
+      proxy.acceptClear(socket, describeConnection(socket, PORT, identified));
+    },
   );
-  limitConnections(server, limits);
+  const limited = limitConnections(server, limits);
   return server;
 }

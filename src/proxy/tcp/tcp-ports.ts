@@ -3,8 +3,8 @@ import { ConnectionLimiter, type ConnectionLimits } from "../../lib/limits/conne
 import { listen } from "../../lib/runtime/listen.ts";
 import { logger } from "../../lib/runtime/log.ts";
 
-/** Takes the connections of a port. */
-export type AcceptOnPort = (socket: Socket, port: number) => void;
+/** Takes the connections of a port. The last parameter is as in Connection. */
+export type AcceptOnPort = (socket: Socket, port: number, identified: () => void) => void;
 
 const KEEP_ALIVE_DELAY_MS = 60_000;
 
@@ -53,10 +53,11 @@ export class TcpPorts {
   async #open(port: number): Promise<void> {
     const options = { allowHalfOpen: true, noDelay: true, keepAlive: true };
     const server = createServer({ ...options, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS }, (socket) => {
-      if (!this.#limiter.admit(socket)) return;
+      const admitted = this.#limiter.admit(socket);
+      if (!admitted) return;
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
-      this.#accept(socket, port);
+      this.#accept(socket, port, () => this.#limiter.identified(admitted, false));
     });
     const host = this.#host.includes(":") ? `[${this.#host}]` : this.#host;
     try {

@@ -49,6 +49,7 @@ export class Tunnels {
         AbortSignal.any([left.signal, this.#ending.signal]),
       );
       machine = place.machineId;
+      connection.identified();
       try {
         if (target.service.handlers.has("proxy_proto"))
           program.write(proxyHeader(target.service.proxyProto, connection));

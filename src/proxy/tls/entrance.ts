@@ -16,9 +16,9 @@ const KEEP_ALIVE_DELAY_MS = 60_000;
 export function tlsServer(tls: TlsFront, limits: ConnectionLimits): Server {
   const server = createServer(
     { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS },
-    (socket) => tls.accept(socket, TLS_PORT),
+    (socket) => tls.accept(socket, TLS_PORT, () => limited.identified(socket, false)),
   );
-  limitConnections(server, limits);
+  const limited = limitConnections(server, limits);
   return server;
 }
 
@@ -33,16 +33,16 @@ export function portEntrance(
   tunnels: Tunnels,
   tls: TlsFront | undefined,
 ): AcceptOnPort {
-  return (socket: Socket, port: number) => {
+  return (socket: Socket, port: number, identified: () => void) => {
     const target = router.portTarget(port);
     if (!target) {
       socket.destroy();
       return;
     }
     const { handlers } = target.service;
-    const connection = describeConnection(socket, port);
+    const connection = describeConnection(socket, port, identified);
     const beginTls = () => {
-      if (tls) tls.accept(socket, port);
+      if (tls) tls.accept(socket, port, identified);
       else socket.destroy();
     };
     if (handlers.has("pg_tls")) agreeToPostgresTls(socket, beginTls);

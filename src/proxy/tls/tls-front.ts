@@ -32,19 +32,27 @@ export class TlsFront {
     this.#certificates = certificates;
   }
 
-  /** Serves a connection. @param port of proxies, as services name it */
-  accept(socket: Socket, port: number): void {
+  /**
+   * Serves a connection.
+   *
+   * @param port of proxies, as services name it
+   * @param identified see Connection
+   */
+  accept(socket: Socket, port: number, identified: () => void): void {
     socket.on("error", () => socket.destroy());
     peek(socket, HELLO_MS, readClientHello, (hello) => {
       if (hello === "invalid") return refuse(socket, ALERT.decodeError);
       const target = this.#target(hello.serverName, port);
       if (!target) return refuse(socket, ALERT.unrecognizedName);
       if (!endsTls(target)) {
-        const connection = { ...describeConnection(socket, port), serverName: hello.serverName };
+        const plain = describeConnection(socket, port, identified);
+        const connection = { ...plain, serverName: hello.serverName };
         void this.#tunnels.run(socket, connection, target);
         return;
       }
       if (!this.#context(hello.serverName, target)) return refuse(socket, ALERT.unrecognizedName);
+      // The rest has times of its own.
+      identified();
       this.begin(socket, port, target);
     });
   }

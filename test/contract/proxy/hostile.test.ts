@@ -88,6 +88,13 @@ test("a request after one that was refused is not read", async () => {
   expect(reached).toEqual([]);
 });
 
+test("what follows a whole request and is none is refused after its answer", async () => {
+  const text = await proxy.talk(`GET /first HTTP/1.1\r\n${HOST}\r\nnonsense\r\n\r\n`);
+
+  expect(text).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*HTTP\/1\.1 400 Bad Request/);
+  expect(reached).toEqual(["GET /first"]);
+});
+
 test("the host of an absolute target counts, not that of the header", async () => {
   const text = await proxy.talk(
     "GET http://app.localhost:80/x?y HTTP/1.1\r\nHost: nobody.localhost\r\nConnection: close\r\n\r\n",

@@ -31,6 +31,10 @@ interface Open {
   turn: Promise<void> | undefined;
   /** Ends it when no whole head of a request comes in time. */
   limit: NodeJS.Timeout;
+  /** The newest of them. */
+  last: IncomingMessage | undefined;
+  /** What came after it and is no request. */
+  problem: NodeJS.ErrnoException | undefined;
 }
 
 /** Reads requests by HTTP/1 from connections that it is given. */
@@ -69,13 +73,20 @@ export class H1Front {
     server.on("connect", (request: IncomingMessage, socket: Socket) => {
       this.#take(request, answerOn(request, socket));
     });
-    server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket));
+    server.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuse(error, socket));
   }
 
   /** Serves a connection. @param headMs time for the head of the first request */
   accept(socket: Socket, connection: Connection, headMs = this.#limits.headMs): void {
     const limit = limitHead(socket, headMs);
-    this.#open.set(socket, { connection, requests: 0, turn: undefined, limit });
+    this.#open.set(socket, {
+      connection,
+      requests: 0,
+      turn: undefined,
+      limit,
+      last: undefined,
+      problem: undefined,
+    });
     socket.once("close", () => {
       clearTimeout(this.#open.get(socket)?.limit);
       this.#open.delete(socket);
@@ -101,8 +112,10 @@ export class H1Front {
       return;
     }
     clearTimeout(open.limit);
+    open.connection.identified();
     if (this.#isDraining) response.shouldKeepAlive = false;
     open.requests += 1;
+    open.last = request;
     const before = open.requests > 1 ? open.turn : undefined;
     open.turn = this.#serve(
       new H1Exchange(request, response, open.connection, upgrade),
@@ -110,6 +123,15 @@ export class H1Front {
       open,
       before,
     );
+  }
+
+  /** What comes after whole requests is refused after their answers. */
+  #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const open = this.#open.get(socket);
+    if (error.code !== "ECONNRESET" && open && open.requests > 0 && open.last?.complete) {
+      open.problem = error;
+      socket.pause();
+    } else refuse(error, socket);
   }
 
   /** Requests that came before the answer to another wait for it: one connection has one place in a queue. */
@@ -123,6 +145,10 @@ export class H1Front {
     await this.#handle(exchange);
     open.requests -= 1;
     if (open.requests > 0 || exchange.upgrade !== "" || socket.destroyed) return;
+    if (open.problem) {
+      refuse(open.problem, socket);
+      return;
+    }
     // The answer may still be on its way.
     if (this.#isDraining) socket.end();
     else open.limit = limitHead(socket, this.#limits.keepAliveMs + this.#limits.headMs);

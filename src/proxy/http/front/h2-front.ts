@@ -84,6 +84,7 @@ export class H2Front {
     });
     session.on("stream", (stream: ServerHttp2Stream, _headers, flags: number, raw: FlatHeaders = []) => {
       streams += 1;
+      connection.identified();
       stream.once("close", () => {
         streams -= 1;
       });
