@@ -1,0 +1,73 @@
+import type { Handler, RoutedService, Target } from "../route.ts";
+import type { AppRoute, MachineRoute, PortRoute, ServiceRoute } from "./routes.ts";
+
+/** The machines of an app that have a service at a port of proxies. */
+export interface PortPool {
+  readonly target: Target;
+  /** By id. */
+  readonly members: readonly Member[];
+}
+
+/** A machine, and its service at the port. */
+export interface Member {
+  readonly machine: MachineRoute;
+  readonly service: ServiceRoute;
+}
+
+/** Handlers of ports whose connections belong to no one app before something was read from them. */
+const NAMED: ReadonlySet<Handler> = new Set<Handler>(["http", "tls"]);
+
+/**
+ * Finds the machines with a service at a port. Where machines differ, the newest version says how the
+ * port is served, and each machine for itself where its program listens and how much it takes.
+ *
+ * @returns undefined when no machine has one
+ */
+export function poolOf(app: AppRoute, machines: readonly MachineRoute[], port: number): PortPool | undefined {
+  const members: Member[] = [];
+  let newest: (Member & { readonly at: PortRoute }) | undefined;
+  for (const machine of machines) {
+    const found = serviceAt(machine, port);
+    if (!found) continue;
+    members.push({ machine, service: found.service });
+    if (!newest || machine.instanceId > newest.machine.instanceId) newest = { machine, ...found };
+  }
+  if (!newest) return undefined;
+  members.sort((a, b) => (a.machine.id < b.machine.id ? -1 : 1));
+  const target = { app: app.name, org: app.org, port, service: routed(newest.service, newest.at) };
+  return { target, members };
+}
+
+/** Whether a machine has a service that takes a port of proxies for its app alone. */
+export function takesPorts({ services }: MachineRoute): boolean {
+  return services.some((service) => service.protocol === "tcp" && service.ports.some(isRaw));
+}
+
+/** Whether a machine's service takes this port for its app alone. */
+export function takesPort(machine: MachineRoute, port: number): boolean {
+  const found = serviceAt(machine, port);
+  return found !== undefined && isRaw(found.at);
+}
+
+function isRaw({ handlers }: PortRoute): boolean {
+  return !handlers.some((each) => NAMED.has(each));
+}
+
+function serviceAt({ services }: MachineRoute, port: number) {
+  for (const service of services) {
+    if (service.protocol !== "tcp") continue;
+    const at = service.ports.find(({ first, last }) => first <= port && port <= last);
+    if (at) return { service, at };
+  }
+  return undefined;
+}
+
+function routed(service: ServiceRoute, port: PortRoute): RoutedService {
+  const { internalPort, concurrency, wakeTimeoutMs } = service;
+  const { forceHttps, tls, proxyProto } = port;
+  return {
+    ...{ internalPort, concurrency, wakeTimeoutMs, forceHttps, tls, proxyProto },
+    handlers: new Set(port.handlers),
+    http: { ...port.http, responseHeaders: new Map(port.http.responseHeaders) },
+  };
+}

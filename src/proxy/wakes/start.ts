@@ -1,0 +1,37 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import type { MachineView } from "../hosts/machine-view.ts";
+import { prospectOf } from "../machines/machine-state.ts";
+
+/** A start that this proxy has asked for. Times are in milliseconds. */
+export interface Start {
+  readonly machineId: string;
+  readonly askedMs: number;
+  /** When the host has answered. */
+  startedMs: number | undefined;
+  readyMs: number | undefined;
+  /** Of the answer. Empty: the machine ran already. */
+  path: string;
+  traceId: string;
+  /** Of the machine after the start. */
+  generation: number;
+}
+
+/** What has become of a start that was answered. */
+export type StartOutcome = { readonly kind: "ready" | "pending" } | { readonly kind: "failed"; readonly fault: Fault };
+
+/** Decides what has become of a start, by what the host has told of the machine. */
+export function outcomeOf({ startedMs, generation }: Start, view: MachineView | undefined): StartOutcome {
+  // The stream may be behind the answer: what it tells of earlier generations is old.
+  if (startedMs === undefined || !view || view.generation < generation) return { kind: "pending" };
+  if (view.state === "started" && view.ready) return { kind: "ready" };
+  const prospect = prospectOf(view.state);
+  return prospect === "asleep" || prospect === "none"
+    ? { kind: "failed", fault: endedEarly(view) }
+    : { kind: "pending" };
+}
+
+function endedEarly({ state, lastEventType }: MachineView): Fault {
+  const how = lastEventType === "" ? "" : `, last event: ${lastEventType}`;
+  const message = `the machine is ${state} again, before it was ready${how}`;
+  return new Fault("FAILED_PRECONDITION", "NOT_READY", message, { state, last_event: lastEventType });
+}

@@ -1,0 +1,169 @@
+import { Fault } from "../../lib/faults/fault.ts";
+import type { Started } from "../hosts/calls-client.ts";
+import type { MachineView } from "../hosts/machine-view.ts";
+import type { Timers } from "../timers.ts";
+import { outcomeOf, type Start } from "./start.ts";
+
+/** A start that has failed. */
+export interface StartFailure {
+  readonly fault: unknown;
+  /** The machine is not started again before. */
+  readonly untilMs: number;
+  readonly count: number;
+  /** Whether requests need not wait for another try. */
+  readonly isFinal: boolean;
+  readonly instanceId: string;
+}
+
+/** What starts are made with, and who hears of them. */
+export interface StartParts {
+  readonly timers: Timers;
+  start(machineId: string, traceparent: string, signal: AbortSignal): Promise<Started>;
+  view(machineId: string): MachineView | undefined;
+  /** Whether the host's stream is lost. */
+  isLost(machineId: string): boolean;
+  /** The machine is needed from now on. */
+  begin(machineId: string): void;
+  /** The start is over, one way or the other. */
+  end(machineId: string): void;
+  /** Something about the machine's start is new: those who wait may go on. */
+  changed(machineId: string): void;
+  ended(start: Start, fault: unknown): void;
+}
+
+/** Pauses after failures: doubled each time, up to the longest. */
+const PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 8_000;
+/** Hosts that do not answer may be restarting. */
+const UNREACHABLE_PAUSE_MS = 250;
+const UNREACHABLE_TRIES = 4;
+/** A host whose stream is lost for so long after its answer has forgotten the start, or is gone. */
+const LOST_LIMIT_MS = 5_000;
+
+/** The starts that this proxy has asked for: one at a time for each machine, however many wait for it. */
+export class Starts {
+  readonly #parts: StartParts;
+  readonly #underWay = new Map<string, Start>();
+  /** The last start of each machine that became ready. */
+  readonly #done = new Map<string, Start>();
+  readonly #failures = new Map<string, StartFailure>();
+  readonly #abort = new AbortController();
+
+  constructor(parts: StartParts) {
+    this.#parts = parts;
+  }
+
+  get size(): number {
+    return this.#underWay.size;
+  }
+
+  isUnderWay(machineId: string): boolean {
+    return this.#underWay.has(machineId);
+  }
+
+  /** The last start of a machine that has become ready. */
+  lastOf(machineId: string): Start | undefined {
+    return this.#done.get(machineId);
+  }
+
+  /** The last failure, until the machine is started with success or has a new version. */
+  failureOf(machineId: string): StartFailure | undefined {
+    return this.#failures.get(machineId);
+  }
+
+  /** Starts a machine, unless that is under way. */
+  begin(machineId: string, traceparent: string): void {
+    if (this.#underWay.has(machineId)) return;
+    const { timers } = this.#parts;
+    const start: Start = {
+      ...{ machineId, askedMs: timers.now(), startedMs: undefined, readyMs: undefined },
+      ...{ path: "", traceId: "", generation: 0 },
+    };
+    this.#underWay.set(machineId, start);
+    // The host hears of the use before the start: it does not stop the machine in between.
+    this.#parts.begin(machineId);
+    void this.#run(start, traceparent);
+  }
+
+  /** The host has told something of a machine. */
+  viewChanged(machineId: string): void {
+    const view = this.#parts.view(machineId);
+    const failure = this.#failures.get(machineId);
+    if (failure && view && (view.ready || isOther(view.instanceId, failure))) this.#failures.delete(machineId);
+    const start = this.#underWay.get(machineId);
+    if (start) this.#decide(start);
+  }
+
+  /** Gives up starts at hosts that are gone. Must be called periodically. */
+  sweep(): void {
+    const before = this.#parts.timers.now() - LOST_LIMIT_MS;
+    for (const start of this.#underWay.values()) {
+      if (start.startedMs === undefined || start.startedMs > before) continue;
+      if (this.#parts.isLost(start.machineId)) this.#fail(start, unreachable());
+    }
+  }
+
+  /** Forgets a machine that is there no more. */
+  forget(machineId: string): void {
+    this.#done.delete(machineId);
+    this.#failures.delete(machineId);
+  }
+
+  close(): void {
+    this.#abort.abort();
+  }
+
+  async #run(start: Start, traceparent: string): Promise<void> {
+    const { timers } = this.#parts;
+    try {
+      const answer = await this.#parts.start(start.machineId, traceparent, this.#abort.signal);
+      start.startedMs = timers.now();
+      Object.assign(start, answer);
+      this.#decide(start);
+    } catch (error) {
+      this.#fail(start, error);
+    }
+  }
+
+  #decide(start: Start): void {
+    if (this.#underWay.get(start.machineId) !== start) return;
+    const outcome = outcomeOf(start, this.#parts.view(start.machineId));
+    if (outcome.kind === "failed") this.#fail(start, outcome.fault);
+    if (outcome.kind !== "ready") return;
+    start.readyMs = this.#parts.timers.now();
+    this.#done.set(start.machineId, start);
+    this.#failures.delete(start.machineId);
+    this.#finish(start, undefined);
+  }
+
+  #fail(start: Start, fault: unknown): void {
+    if (this.#underWay.get(start.machineId) !== start) return;
+    const { timers } = this.#parts;
+    const count = (this.#failures.get(start.machineId)?.count ?? 0) + 1;
+    const isUnreachable = fault instanceof Fault && fault.code === "UNAVAILABLE";
+    const first = isUnreachable ? UNREACHABLE_PAUSE_MS : PAUSE_MS;
+    const retryMs = fault instanceof Fault ? (fault.retryAfterMs ?? 0) : 0;
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(retryMs, first * 2 ** (count - 1)));
+    this.#failures.set(start.machineId, {
+      ...{ fault, count, untilMs: timers.now() + pauseMs },
+      isFinal: !isUnreachable || count >= UNREACHABLE_TRIES,
+      instanceId: this.#parts.view(start.machineId)?.instanceId ?? "",
+    });
+    this.#finish(start, fault);
+  }
+
+  #finish(start: Start, fault: unknown): void {
+    this.#underWay.delete(start.machineId);
+    this.#parts.ended(start, fault);
+    this.#parts.changed(start.machineId);
+    this.#parts.end(start.machineId);
+  }
+}
+
+function isOther(instanceId: string, failure: StartFailure): boolean {
+  return failure.instanceId !== "" && instanceId !== failure.instanceId;
+}
+
+function unreachable(): Fault {
+  return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", "the machine's host does not answer");
+}
