@@ -13,7 +13,7 @@ const WELCOME_TIMEOUT_MS = 5_000;
 
 /** Keeps one stream to a host open, until `signal` aborts. */
 export async function attachToHost(
-  client: () => HostServiceClient,
+  client: HostServiceClient,
   link: HostLink,
   facts: { readonly host: string },
   signal: AbortSignal,
@@ -21,7 +21,7 @@ export async function attachToHost(
   const log = logger.with(facts);
   let failures = 0;
   while (!signal.aborted) {
-    const wasWelcome = await stream(client(), link, log, signal);
+    const wasWelcome = await stream(client, link, log, signal);
     link.lost();
     if (wasWelcome) failures = 0;
     await sleep(backoffMs(RETRY, failures++), signal);

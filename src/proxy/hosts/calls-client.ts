@@ -34,10 +34,9 @@ const STOP_TIMEOUT_MS = 330_000;
 const SOURCE = "proxy";
 
 /** Makes the calls by a host's client. */
-export function machineCalls(client: () => HostServiceClient): MachineCalls {
+export function machineCalls(host: HostServiceClient): MachineCalls {
   return {
     async start({ machineId, org }, traceparent, signal) {
-      const host = client();
       const about = { machineId, org, leaseNonce: "", source: SOURCE, fromProxy: true };
       // Whether the program goes on is seen by its readiness.
       const request = { ...about, watch: durationToProto(0) };
@@ -50,13 +49,11 @@ export function machineCalls(client: () => HostServiceClient): MachineCalls {
       };
     },
     async stop({ machineId, org }, ifUnusedForMs, signal) {
-      const host = client();
       const about = { machineId, org, leaseNonce: "", source: SOURCE, ignoreLease: false };
       const how = { signal: "", timeout: undefined, ifUnusedFor: durationToProto(ifUnusedForMs) };
       await call(host, host.stopMachine, { ...about, ...how }, { timeoutMs: STOP_TIMEOUT_MS, signal });
     },
     async suspend({ machineId, org }, ifUnusedForMs, signal) {
-      const host = client();
       const about = { machineId, org, leaseNonce: "", source: SOURCE };
       const request = { ...about, ifUnusedFor: durationToProto(ifUnusedForMs) };
       await call(host, host.suspendMachine, request, { timeoutMs: STOP_TIMEOUT_MS, signal });

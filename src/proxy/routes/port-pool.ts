@@ -43,6 +43,19 @@ export function takesPorts({ services }: MachineRoute): boolean {
   return services.some((service) => service.protocol === "tcp" && service.ports.some(isRaw));
 }
 
+/** Returns the ports of a range that services name. */
+export function portsWithin(
+  machines: Iterable<MachineRoute>,
+  { first, last }: { readonly first: number; readonly last: number },
+): ReadonlySet<number> {
+  const ports = new Set<number>();
+  for (const { services } of machines)
+    for (const { protocol, ports: all } of services)
+      for (const range of protocol === "tcp" ? all : [])
+        for (let port = Math.max(first, range.first); port <= Math.min(last, range.last); port++) ports.add(port);
+  return ports;
+}
+
 /** Whether a machine's service takes this port for its app alone. */
 export function takesPort(machine: MachineRoute, port: number): boolean {
   const found = serviceAt(machine, port);
