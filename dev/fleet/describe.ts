@@ -1,4 +1,5 @@
 import type { Layout } from "../settings/layout.ts";
+import { splitAddress } from "../settings/ports.ts";
 import type { FleetState } from "../supervisor/state.ts";
 
 export function describeStart(state: FleetState): string {
@@ -11,19 +12,21 @@ export function describeStart(state: FleetState): string {
 }
 
 export function describeAddresses(state: FleetState, layout: Layout): string {
-  const { api, rest, registry, traces, apiMetrics } = state.addresses;
+  const { api, rest, proxy, registry, traces, apiMetrics } = state.addresses;
   const rows = [
     ["gRPC API", api],
     ["REST API", `http://${rest}/v1, described at /v1/docs`],
+    ["Apps", `http://APP.localhost:${splitAddress(proxy).port}`],
     ["Registry", registry],
     ["Traces", `http://${traces} (OTLP/HTTP)`],
     ["Metrics", `http://${apiMetrics}/metrics, and a port for every service (docs/metrics.md)`],
-    ...state.regions.map(({ region, api: address }) => [
+    ...state.regions.map(({ region, api: address, proxy: proxyOf }) => [
       state.regions.length > 1 ? region : "Hosts",
       describeRegion(
         state.hosts.filter((host) => host.region === region).map((host) => host.name),
         region,
         state.regions.length > 1 ? address : undefined,
+        proxyOf,
       ),
     ]),
     ["Token", layout.tokenFile],
@@ -32,7 +35,12 @@ export function describeAddresses(state: FleetState, layout: Layout): string {
   return rows.map(([name = "", value]) => `  ${name.padEnd(9)} ${value}`).join("\n");
 }
 
-function describeRegion(hosts: readonly string[], region: string, api: string | undefined): string {
+function describeRegion(
+  hosts: readonly string[],
+  region: string,
+  api: string | undefined,
+  proxy: string,
+): string {
   if (api === undefined) return `${hosts.join(", ")} in region ${region}`;
-  return `hosts ${hosts.join(", ")}; its own API is at ${api}`;
+  return `hosts ${hosts.join(", ")}; its own API is at ${api}, its proxy at ${proxy}`;
 }

@@ -14,6 +14,7 @@ import {
   hostd,
   imagecache,
   nameIn,
+  proxy,
   type ServiceContext,
   scheduler,
   traces,
@@ -128,8 +129,10 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     if (taken.length > 0) throw new UserError(taken.join("\n"));
     this.#tokens = await ensureKeys(this.layout);
     await this.#telemetryToken.renew();
-    const apis = this.settings.regions.map((region) => nameIn(this.settings, "api", region));
-    for (const folder of ["hosts", "traces", ...apis]) makePrivateFolder(this.layout.of(folder));
+    const own = this.settings.regions.flatMap((region) =>
+      ["api", "proxy"].map((part) => nameIn(this.settings, part, region)),
+    );
+    for (const folder of ["hosts", "traces", ...own]) makePrivateFolder(this.layout.of(folder));
     this.#tokenRenewal = setInterval(() => void this.#renewTokens(), TOKEN_CHECK_MS).unref();
     const waves = this.#makeParts();
     this.#parts = waves.flat();
@@ -168,6 +171,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
       ),
       ...settings.hosts.map((host) => imagecache(context, host)),
       ...settings.hosts.map((host) => hostd(context, host)),
+      ...settings.regions.map((region) => proxy(context, region)),
     ];
     const mark = { [FLEET_MARK]: layout.folder };
     return [stores, services].map((wave) =>
@@ -214,14 +218,14 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
 
   #publish(): void {
     const { regions, registry, traces, hosts } = this.settings;
-    const { api, rest, apiMetrics } = firstRegion(this.settings);
+    const { api, rest, apiMetrics, proxy } = firstRegion(this.settings);
     const state: FleetState = {
       phase: this.#phase,
       ...(this.#phase === "failed" && this.#problem !== undefined ? { problem: this.#problem } : {}),
       bootId: bootId(),
       supervisor: identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
       regions,
-      addresses: { api, rest, apiMetrics, registry, traces },
+      addresses: { api, rest, apiMetrics, proxy, registry, traces },
       hosts,
       parts: this.#parts.map((part) => ({
         name: part.name,

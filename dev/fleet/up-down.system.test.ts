@@ -19,7 +19,7 @@ let environment: NodeJS.ProcessEnv;
 
 beforeEach(async () => {
   scratch = temporaryFolder("updown");
-  const [api, scheduler, registry, traces, apiMetrics, schedulerMetrics, rest] = await freePorts(7);
+  const [api, scheduler, registry, traces, apiMetrics, schedulerMetrics, rest, ...proxy] = await freePorts(10);
   environment = {
     ...process.env,
     WINDHOVER_DIR: scratch.path,
@@ -32,6 +32,9 @@ beforeEach(async () => {
     API_METRICS_LISTEN: `127.0.0.1:${apiMetrics}`,
     API_REST_LISTEN: `127.0.0.1:${rest}`,
     SCHEDULER_METRICS_LISTEN: `127.0.0.1:${schedulerMetrics}`,
+    PROXY_LISTEN: `127.0.0.1:${proxy[0]}`,
+    PROXY_TLS_LISTEN: `127.0.0.1:${proxy[1]}`,
+    PROXY_METRICS_LISTEN: `127.0.0.1:${proxy[2]}`,
     HOSTS_FIRST_PORT: String(await freeRun(4)),
     HOSTS_FIRST_METRICS_PORT: String(await freeRun(4)),
     HOSTD_VMM: "sim",

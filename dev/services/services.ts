@@ -64,6 +64,29 @@ export function scheduler(context: ServiceContext, region: RegionSettings, repli
   return { ...part, command: [node, ...SCHEDULER_FLAGS, ...rest] };
 }
 
+/** The proxy of a region. It learns routes from the apis of all regions, its own first. */
+export function proxy(context: ServiceContext, region: RegionSettings): PartSpec {
+  const { layout, settings } = context;
+  const name = nameIn(settings, "proxy", region);
+  const elsewhere = settings.regions.filter((each) => each !== region);
+  return {
+    ...service(context, name, "proxy", region.proxy, {
+      PROXY_LISTEN: region.proxy,
+      PROXY_TLS_LISTEN: region.proxyTls,
+      PROXY_METRICS_LISTEN: region.proxyMetrics,
+      PROXY_ID: name,
+      PROXY_REGION: region.region,
+      PROXY_APIS: [region, ...elsewhere].map((each) => each.api).join(","),
+      PROXY_STATE_DIR: layout.of(name),
+    }),
+    async ready(signal) {
+      const answer = await fetch(`http://${region.proxyMetrics}/healthz`, { signal });
+      await answer.body?.cancel();
+      if (!answer.ok) throw new Error("it has no routes yet");
+    },
+  };
+}
+
 /** Names a part of a region, in logs, in `fleet.json`, and as a folder. */
 export function nameIn(settings: FleetSettings, part: string, region: RegionSettings, replica = 0): string {
   return partName(part, region === settings.regions[0] ? undefined : region.region, replica);

@@ -8,6 +8,11 @@ export interface RegionSettings {
   /** Of the same process. */
   readonly rest: string;
   readonly apiMetrics: string;
+  /** Where it takes connections for apps. */
+  readonly proxy: string;
+  /** The same with TLS, when there are certificates. */
+  readonly proxyTls: string;
+  readonly proxyMetrics: string;
   /** Replicas; hosts attach to all, and they share the region's Redis. At least one. */
   readonly schedulers: readonly { readonly address: string; readonly metrics: string }[];
 }
@@ -20,6 +25,9 @@ export interface FirstAddresses {
   readonly scheduler: string | undefined;
   readonly apiMetrics: string;
   readonly schedulerMetrics: string;
+  readonly proxy: string;
+  readonly proxyTls: string;
+  readonly proxyMetrics: string;
 }
 
 /** How much higher each further region's ports are. Hosts' ports lie in between. */
@@ -54,6 +62,9 @@ export function regionSettings(
     api: moved(first.api, index * REGION_STEP),
     rest: moved(first.rest, index * REGION_STEP),
     apiMetrics: moved(first.apiMetrics, index * REGION_STEP),
+    proxy: moved(first.proxy, index * REGION_STEP),
+    proxyTls: moved(first.proxyTls, index * REGION_STEP),
+    proxyMetrics: moved(first.proxyMetrics, index * REGION_STEP),
     schedulers: Array.from({ length: schedulers }, (_, replica) => ({
       address:
         first.scheduler === undefined
@@ -65,11 +76,12 @@ export function regionSettings(
 }
 
 export function regionListeners(regions: readonly RegionSettings[]): readonly Listener[] {
-  return regions.flatMap(({ region, api, rest, apiMetrics, schedulers }, index) => {
+  return regions.flatMap(({ region, api, rest, apiMetrics, proxy, proxyMetrics, schedulers }, index) => {
     const name = (part: string, replica = 0) => partName(part, index === 0 ? undefined : region, replica);
     return [
       ...withMetrics(name("api"), [api, apiMetrics], ["API_LISTEN", "API_METRICS_LISTEN"]),
       { part: `REST of ${name("api")}`, address: rest, variable: "API_REST_LISTEN" },
+      ...withMetrics(name("proxy"), [proxy, proxyMetrics], ["PROXY_LISTEN", "PROXY_METRICS_LISTEN"]),
       ...schedulers.flatMap(({ address, metrics }, replica) =>
         withMetrics(
           name("scheduler", replica),

@@ -94,6 +94,9 @@ export function localSettings(
         scheduler: values.SCHEDULER_LISTEN,
         apiMetrics: values.API_METRICS_LISTEN,
         schedulerMetrics: values.SCHEDULER_METRICS_LISTEN,
+        proxy: values.PROXY_LISTEN,
+        proxyTls: values.PROXY_TLS_LISTEN,
+        proxyMetrics: values.PROXY_METRICS_LISTEN,
       },
       socketOf,
     ),
@@ -120,7 +123,7 @@ export async function privateSettings(
 ): Promise<FleetSettings> {
   const { regions = [REGION], hosts, schedulers = 1 } = typeof shape === "number" ? { hosts: shape } : shape;
   const places = assignHosts(regions, hosts);
-  const ports = (await freePorts(2 + (3 + schedulers) * regions.length + 2 * places.length)).values();
+  const ports = (await freePorts(2 + (6 + schedulers) * regions.length + 2 * places.length)).values();
   const socketOf = socketsIn(folder);
   const port = () => ports.next().value ?? 0;
   const address = () => `127.0.0.1:${port()}`;
@@ -132,6 +135,9 @@ export async function privateSettings(
       api: address(),
       rest: address(),
       apiMetrics: address(),
+      proxy: address(),
+      proxyTls: address(),
+      proxyMetrics: address(),
       schedulers: Array.from({ length: schedulers }, (_, replica) => ({
         address: socketOf(partName("scheduler", region, replica)),
         metrics: address(),

@@ -18,6 +18,11 @@ export const addressVariables = {
       "The first region's scheduler. Its further replicas are at the ports after it. Unset: unix sockets, which guests do not reach.",
     ),
   SCHEDULER_METRICS_LISTEN: address("127.0.0.1:9101").describe("Its metrics."),
+  PROXY_LISTEN: address("127.0.0.1:8080").describe(
+    "The first region's proxy, without TLS. Each further region's ports are 200 higher.",
+  ),
+  PROXY_TLS_LISTEN: address("127.0.0.1:8443").describe("The same with TLS, when `PROXY_CERTIFICATES` is set."),
+  PROXY_METRICS_LISTEN: address("127.0.0.1:9109").describe("Its metrics."),
   REGISTRY_LISTEN: address("127.0.0.1:5000").describe("The local registry."),
   TRACES_LISTEN: address("127.0.0.1:4318").describe("The trace receiver."),
   HOSTS_FIRST_PORT: integer(1, 65_535)

@@ -20,6 +20,7 @@ export interface FleetState {
     readonly api: string;
     readonly rest: string;
     readonly apiMetrics: string;
+    readonly proxy: string;
     readonly registry: string;
     readonly traces: string;
   };

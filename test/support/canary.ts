@@ -132,8 +132,9 @@ async function searchPages(fleet: TestFleet, canaries: Canaries): Promise<Findin
 
 function metricsPages(fleet: TestFleet) {
   return [
-    ...fleet.regions.flatMap(({ apiMetrics, schedulers }) => [
+    ...fleet.regions.flatMap(({ apiMetrics, proxyMetrics, schedulers }) => [
       { name: "api", address: apiMetrics },
+      { name: "proxy", address: proxyMetrics },
       ...schedulers.map(({ metrics }) => ({ name: "scheduler", address: metrics })),
     ]),
     ...fleet.hosts.flatMap(({ hostdMetrics, imagecacheMetrics }) => [

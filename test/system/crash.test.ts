@@ -18,6 +18,7 @@ const EVERYTHING = [
   "imagecache-1",
   "imagecache-2",
   "postgres",
+  "proxy",
   "redis",
   "traces",
 ];

@@ -12,6 +12,7 @@ import { edgeVariables } from "../../src/lib/config/edge-variables.ts";
 import * as shared from "../../src/lib/config/variables.ts";
 import { variables as telemetry } from "../../src/lib/otel/variables.ts";
 import { replaceFileSync } from "../../src/lib/stores/durable-file.ts";
+import { variables as proxy } from "../../src/proxy/config.ts";
 import { variables as scheduler } from "../../src/scheduler/config.ts";
 import { variables as traces } from "../../src/traces/config.ts";
 import { main, UserError } from "../lib/main.ts";
@@ -28,7 +29,7 @@ interface Row {
   readonly description: string;
 }
 
-const SERVICES: Readonly<Record<string, Variables>> = { api, scheduler, hostd, imagecache, traces };
+const SERVICES: Readonly<Record<string, Variables>> = { api, scheduler, hostd, imagecache, proxy, traces };
 
 /** What each program reads, by its heading in the reference. */
 export const SPECIFICATIONS: Readonly<Record<string, readonly Row[]>> = {
