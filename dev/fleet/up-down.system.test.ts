@@ -19,7 +19,8 @@ let environment: NodeJS.ProcessEnv;
 
 beforeEach(async () => {
   scratch = temporaryFolder("updown");
-  const [api, scheduler, registry, traces, apiMetrics, schedulerMetrics, rest, ...proxy] = await freePorts(10);
+  const [api, scheduler, registry, traces, apiMetrics, schedulerMetrics, rest, ...proxy] =
+    await freePorts(10);
   environment = {
     ...process.env,
     WINDHOVER_DIR: scratch.path,

@@ -32,13 +32,15 @@ export interface FirstAddresses {
 
 /** How much higher each further region's ports are. Hosts' ports lie in between. */
 const REGION_STEP = 200;
+/** Regions from this one on are higher by half a step more: the first proxy's port is among those of the sixth. */
+const FIRST_MOVED_REGION = 5;
 const MAX_REGIONS = 8;
 const MAX_SCHEDULERS = 8;
 const REGION_NAME = /^[a-z][a-z0-9-]{0,31}$/;
 
 /**
  * Gives the regions of the local fleet their addresses: the first has these, each further one
- * {@link REGION_STEP} ports above; a scheduler's further replicas are at the ports after it.
+ * {@link REGION_STEP} ports above, its proxy at the next port; a scheduler's further replicas are at the ports after it.
  *
  * @param socketOf the address of a part's unix socket
  * @throws UserError for wrong names and numbers
@@ -59,18 +61,18 @@ export function regionSettings(
     throw new UserError(`--schedulers takes a number from 1 to ${MAX_SCHEDULERS}.`);
   return regions.map((region, index) => ({
     region,
-    api: moved(first.api, index * REGION_STEP),
-    rest: moved(first.rest, index * REGION_STEP),
-    apiMetrics: moved(first.apiMetrics, index * REGION_STEP),
-    proxy: moved(first.proxy, index * REGION_STEP),
-    proxyTls: moved(first.proxyTls, index * REGION_STEP),
-    proxyMetrics: moved(first.proxyMetrics, index * REGION_STEP),
+    api: moved(first.api, stepOf(index)),
+    rest: moved(first.rest, stepOf(index)),
+    apiMetrics: moved(first.apiMetrics, stepOf(index)),
+    proxy: moved(first.proxy, index),
+    proxyTls: moved(first.proxyTls, index),
+    proxyMetrics: moved(first.proxyMetrics, stepOf(index)),
     schedulers: Array.from({ length: schedulers }, (_, replica) => ({
       address:
         first.scheduler === undefined
           ? socketOf(partName("scheduler", region, replica))
-          : moved(first.scheduler, index * REGION_STEP + replica),
-      metrics: moved(first.schedulerMetrics, index * REGION_STEP + replica),
+          : moved(first.scheduler, stepOf(index) + replica),
+      metrics: moved(first.schedulerMetrics, stepOf(index) + replica),
     })),
   }));
 }
@@ -101,6 +103,11 @@ export function regionListeners(regions: readonly RegionSettings[]): readonly Li
  */
 export function partName(part: string, region: string | undefined, replica = 0): string {
   return [part, ...(region === undefined ? [] : [region]), ...(replica === 0 ? [] : [replica + 1])].join("-");
+}
+
+/** How much higher a region's ports are than the first's. */
+function stepOf(index: number): number {
+  return index * REGION_STEP + (index >= FIRST_MOVED_REGION ? REGION_STEP / 2 : 0);
 }
 
 function moved(address: string, by: number): string {

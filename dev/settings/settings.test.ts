@@ -102,7 +102,7 @@ test("a further region has its ports 200 above, replicas have theirs after the f
         region: "gru",
         api: "127.0.0.1:7270",
         apiMetrics: "127.0.0.1:9300",
-        proxy: "127.0.0.1:8280",
+        proxy: "127.0.0.1:8081",
         proxyMetrics: "127.0.0.1:9309",
         schedulers: [
           { address: "127.0.0.1:7271", metrics: "127.0.0.1:9301" },

@@ -19,9 +19,11 @@ export const addressVariables = {
     ),
   SCHEDULER_METRICS_LISTEN: address("127.0.0.1:9101").describe("Its metrics."),
   PROXY_LISTEN: address("127.0.0.1:8080").describe(
-    "The first region's proxy, without TLS. Each further region's ports are 200 higher.",
+    "The first region's proxy, without TLS. Each further region's is at the next port.",
   ),
-  PROXY_TLS_LISTEN: address("127.0.0.1:8443").describe("The same with TLS, when `PROXY_CERTIFICATES` is set."),
+  PROXY_TLS_LISTEN: address("127.0.0.1:8443").describe(
+    "The same with TLS, when `PROXY_CERTIFICATES` is set.",
+  ),
   PROXY_METRICS_LISTEN: address("127.0.0.1:9109").describe("Its metrics."),
   REGISTRY_LISTEN: address("127.0.0.1:5000").describe("The local registry."),
   TRACES_LISTEN: address("127.0.0.1:4318").describe("The trace receiver."),

@@ -56,9 +56,7 @@ export const variables = {
     .meta({ defaultText: "that of PROXY_TLS_LISTEN" })
     .describe("Port that redirects to https name."),
   PROXY_ACCESS_LOG: flag().prefault("true").describe("Whether each request gets a line in the log."),
-  PROXY_MAX_BODY_MB: integer(0, 1_000_000)
-    .prefault(0)
-    .describe("Largest body of a request, in MiB. 0: any."),
+  PROXY_MAX_BODY_MB: integer(0, 1_000_000).prefault(0).describe("Largest body of a request, in MiB. 0: any."),
   PROXY_KEEP_MB: integer(1, 100_000)
     .prefault(64)
     .describe("Memory in which bodies are kept for another attempt, all together, in MiB."),
@@ -66,7 +64,9 @@ export const variables = {
   PROXY_CONNECTIONS_PER_ADDRESS: integer(64, 1_000_000)
     .prefault(4_096)
     .describe("The same for one address. Behind another proxy all clients have the same one."),
-  PROXY_GRACE: duration("0s", "10m").prefault("5s").describe("How long requests may take to finish at shutdown."),
+  PROXY_GRACE: duration("0s", "10m")
+    .prefault("5s")
+    .describe("How long requests may take to finish at shutdown."),
   PROXY_METRICS_LISTEN: common.metricsListen(),
   PROXY_LOG_LEVEL: common.logLevel(),
   ...{ LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE },
@@ -93,7 +93,8 @@ export function readConfig(env: Env) {
       tcpHost: values.PROXY_TCP_HOST,
       httpsPort: values.PROXY_HTTPS_PORT ?? portOf(values.PROXY_TLS_LISTEN),
       accessLog: values.PROXY_ACCESS_LOG,
-      maxBodyBytes: values.PROXY_MAX_BODY_MB === 0 ? Number.POSITIVE_INFINITY : values.PROXY_MAX_BODY_MB * MIB,
+      maxBodyBytes:
+        values.PROXY_MAX_BODY_MB === 0 ? Number.POSITIVE_INFINITY : values.PROXY_MAX_BODY_MB * MIB,
       keepBytes: values.PROXY_KEEP_MB * MIB,
       // Nobody proves who they are to a proxy.
       connections: { total, perAddress, newTotal: total, newPerAddress: perAddress },

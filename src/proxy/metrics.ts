@@ -1,5 +1,5 @@
 import { Fault } from "../lib/faults/fault.ts";
-import { counter, gauge, gaugeBy, outcomeOf, secondsHistogram, START_BUCKETS } from "../lib/otel/metrics.ts";
+import { counter, gauge, gaugeBy, outcomeOf, START_BUCKETS, secondsHistogram } from "../lib/otel/metrics.ts";
 import type { IdleOutcome } from "./idle/idle-stops.ts";
 import type { MachineRouter, RouterObserver } from "./router.ts";
 import type { RouteTable } from "./routes/route-table.ts";
@@ -53,12 +53,22 @@ function failureOf(fault: unknown): string {
 /** Adds the metrics that are read on demand. */
 export function exposeRouter(router: MachineRouter, table: RouteTable): void {
   gauge("windhover_proxy_waiting", "Requests that wait for a machine.", () => router.counts.waiting);
-  gauge("windhover_proxy_starts_in_progress", "Starts under way that requests have caused.", () => router.counts.starts);
+  gauge(
+    "windhover_proxy_starts_in_progress",
+    "Starts under way that requests have caused.",
+    () => router.counts.starts,
+  );
   gauge("windhover_proxy_uses", "Machines that hosts are told of as used.", () => router.counts.uses);
   gaugeBy("windhover_proxy_routes", "Size of the table of routes.", "kind", () => Object.entries(table.size));
-  gaugeBy("windhover_proxy_hosts", "Hosts with routed machines, by the state of their stream.", "state", () => {
-    const counts = new Map([...["connecting", "up", "lost"]].map((state) => [state, 0]));
-    for (const { link } of router.hosts.entries()) counts.set(link.state, (counts.get(link.state) ?? 0) + 1);
-    return counts;
-  });
+  gaugeBy(
+    "windhover_proxy_hosts",
+    "Hosts with routed machines, by the state of their stream.",
+    "state",
+    () => {
+      const counts = new Map([...["connecting", "up", "lost"]].map((state) => [state, 0]));
+      for (const { link } of router.hosts.entries())
+        counts.set(link.state, (counts.get(link.state) ?? 0) + 1);
+      return counts;
+    },
+  );
 }

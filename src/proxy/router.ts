@@ -1,11 +1,11 @@
+import { Fault } from "../lib/faults/fault.ts";
 import type { LinkListener } from "./hosts/host-link.ts";
 import { type HostConnector, Hosts } from "./hosts/hosts.ts";
 import { IdleStops, type IdleStopsParts } from "./idle/idle-stops.ts";
 import { Loads } from "./machines/loads.ts";
-import { noMachine } from "./wakes/wake-error.ts";
 import type { Ask, Place, Router, Target } from "./route.ts";
-import type { AppRoute } from "./routes/routes.ts";
 import type { RouteTable, TableChange } from "./routes/route-table.ts";
+import type { AppRoute } from "./routes/routes.ts";
 import type { Timers } from "./timers.ts";
 import { Admission, type AdmissionObserver } from "./wakes/admission.ts";
 import { FleetView } from "./wakes/fleet-view.ts";
@@ -13,7 +13,7 @@ import { Places } from "./wakes/places.ts";
 import type { Start } from "./wakes/start.ts";
 import { Starts } from "./wakes/starts.ts";
 import type { WaitingLimits } from "./wakes/waiting-room.ts";
-import { Fault } from "../lib/faults/fault.ts";
+import { noMachine } from "./wakes/wake-error.ts";
 
 /** Told what happens, for metrics. */
 export interface RouterObserver extends AdmissionObserver {

@@ -1,8 +1,8 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { Hosts } from "../hosts/hosts.ts";
-import type { MachineRoute } from "../routes/routes.ts";
 import type { RouteTable } from "../routes/route-table.ts";
+import type { MachineRoute } from "../routes/routes.ts";
 import type { Timers } from "../timers.ts";
 import { type IdleMachine, type IdleStop, planIdleStops, togetherOf } from "./idle-plan.ts";
 
@@ -64,7 +64,14 @@ export class IdleStops {
     const isStarted = link?.state === "up" && view?.state === "started";
     const uses = link?.uses.countOf(id) ?? 0;
     const together = togetherOf(services.filter(({ ports }) => ports.length > 0));
-    return { id, isStarted, uses, ...together, isAsked: this.#asked.has(id), unusedMs: this.#unusedMs(id, isStarted, uses, now) };
+    return {
+      id,
+      isStarted,
+      uses,
+      ...together,
+      isAsked: this.#asked.has(id),
+      unusedMs: this.#unusedMs(id, isStarted, uses, now),
+    };
   }
 
   #unusedMs(id: string, isStarted: boolean, uses: number, now: number): number {

@@ -52,7 +52,8 @@ export function portsWithin(
   for (const { services } of machines)
     for (const { protocol, ports: all } of services)
       for (const range of protocol === "tcp" ? all : [])
-        for (let port = Math.max(first, range.first); port <= Math.min(last, range.last); port++) ports.add(port);
+        for (let port = Math.max(first, range.first); port <= Math.min(last, range.last); port++)
+          ports.add(port);
   return ports;
 }
 

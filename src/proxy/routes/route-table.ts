@@ -101,7 +101,8 @@ export class RouteTable {
   replace(routes: Routes): void {
     const apps = new Set(this.#apps.keys());
     const machines = new Set(this.#machines.keys());
-    for (const map of [this.#apps, this.#machines, this.#hosts, this.#hostnames, this.#withPorts]) map.clear();
+    for (const map of [this.#apps, this.#machines, this.#hosts, this.#hostnames, this.#withPorts])
+      map.clear();
     this.#take(routes, apps, machines);
   }
 

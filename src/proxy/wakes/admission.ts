@@ -10,9 +10,9 @@ import type { FleetView } from "./fleet-view.ts";
 import type { Hold, Places } from "./places.ts";
 import type { Starts } from "./starts.ts";
 import { WaitQueue } from "./wait-queue.ts";
+import { WAITING_LIMITS, type WaitingLimits, WaitingRoom } from "./waiting-room.ts";
 import { autostartOff, noMachine, queueFull, waitedTooLong, wakeFailed } from "./wake-error.ts";
 import { wakeOf } from "./wake-times.ts";
-import { WAITING_LIMITS, type WaitingLimits, WaitingRoom } from "./waiting-room.ts";
 
 /** Told how choices end, for metrics. */
 export interface AdmissionObserver {
@@ -83,7 +83,8 @@ export class Admission {
     if (this.#queue(target)?.hasPlain && !isSpecial(ask)) return undefined;
     const pool = this.#pool(target);
     const choice = this.#choose(pool, ask, this.#queue(target)?.size ?? 0);
-    if (choice.kind !== "none" && choice.wake !== undefined) this.#parts.starts.begin(choice.wake, ask.traceparent);
+    if (choice.kind !== "none" && choice.wake !== undefined)
+      this.#parts.starts.begin(choice.wake, ask.traceparent);
     this.#parts.observer.chosen(choice.kind);
     if (choice.kind === "none") throw this.#refusal(pool, choice.why);
     if (choice.kind === "wait") return undefined;
@@ -174,7 +175,11 @@ export class Admission {
     return pool;
   }
 
-  #refusal(pool: PortPool | undefined, why: "no_machine" | "autostart_off" | "failed", target?: Target): ProxyError {
+  #refusal(
+    pool: PortPool | undefined,
+    why: "no_machine" | "autostart_off" | "failed",
+    target?: Target,
+  ): ProxyError {
     const { app = "", port = 0 } = pool?.target ?? target ?? {};
     if (why === "autostart_off") return autostartOff(app);
     if (why === "no_machine" || !pool) return noMachine(app, port);
@@ -215,7 +220,14 @@ export class Admission {
 }
 
 /** Whether a request may not go where the next one may. */
-function isSpecial({ exclude, avoid, forceInstance, preferInstance, forceRegions, preferRegions }: Ask): boolean {
+function isSpecial({
+  exclude,
+  avoid,
+  forceInstance,
+  preferInstance,
+  forceRegions,
+  preferRegions,
+}: Ask): boolean {
   const wishes = [forceInstance, preferInstance, forceRegions, preferRegions];
   return exclude.size > 0 || avoid.size > 0 || wishes.some((wish) => wish !== undefined);
 }

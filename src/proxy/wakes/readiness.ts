@@ -18,7 +18,11 @@ export interface Known {
 }
 
 /** Returns what is known best: the host's word, unless its stream is lost and the database knows more. */
-export function currentView(machine: MachineRoute, view: MachineView | undefined, link: LinkState | undefined) {
+export function currentView(
+  machine: MachineRoute,
+  view: MachineView | undefined,
+  link: LinkState | undefined,
+) {
   const isOld = view !== undefined && link === "lost" && machine.generation > view.generation;
   return view && !isOld ? view : undefined;
 }

@@ -17,7 +17,9 @@ export interface Start {
 }
 
 /** What has become of a start that was answered. */
-export type StartOutcome = { readonly kind: "ready" | "pending" } | { readonly kind: "failed"; readonly fault: Fault };
+export type StartOutcome =
+  | { readonly kind: "ready" | "pending" }
+  | { readonly kind: "failed"; readonly fault: Fault };
 
 /** Decides what has become of a start, by what the host has told of the machine. */
 export function outcomeOf({ startedMs, generation }: Start, view: MachineView | undefined): StartOutcome {

@@ -89,7 +89,8 @@ export class Starts {
   viewChanged(machineId: string): void {
     const view = this.#parts.view(machineId);
     const failure = this.#failures.get(machineId);
-    if (failure && view && (view.ready || isOther(view.instanceId, failure))) this.#failures.delete(machineId);
+    if (failure && view && (view.ready || isOther(view.instanceId, failure)))
+      this.#failures.delete(machineId);
     const start = this.#underWay.get(machineId);
     if (start) this.#decide(start);
   }

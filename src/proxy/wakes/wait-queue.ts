@@ -99,7 +99,8 @@ export class WaitQueue {
     // Each round starts one machine more, as long as the load calls for it.
     for (let lastWake: string | undefined; ; ) {
       const choice = waiter.choose(this.size - 1, this.#pace);
-      if (choice.kind !== "none" && choice.wake !== undefined) this.#parts.wake(choice.wake, waiter.traceparent);
+      if (choice.kind !== "none" && choice.wake !== undefined)
+        this.#parts.wake(choice.wake, waiter.traceparent);
       if (choice.kind === "wait") {
         if (choice.wake === undefined || choice.wake === lastWake) return false;
         lastWake = choice.wake;

@@ -2,7 +2,11 @@ import { Fault } from "../../lib/faults/fault.ts";
 import { ProxyError } from "../proxy-error.ts";
 
 /** Reasons for which the same start may work soon. */
-const PASSING: ReadonlySet<Fault["code"]> = new Set(["RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"]);
+const PASSING: ReadonlySet<Fault["code"]> = new Set([
+  "RESOURCE_EXHAUSTED",
+  "UNAVAILABLE",
+  "DEADLINE_EXCEEDED",
+]);
 
 /** Makes the error of requests whose machines could not be started. */
 export function wakeFailed(app: string, cause: unknown): ProxyError {
