@@ -1,0 +1,74 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { type IdleMachine, planIdleStops, togetherOf } from "./idle-plan.ts";
+
+function machine(id: string, change: Partial<IdleMachine> = {}): IdleMachine {
+  return {
+    ...{ id, isStarted: true, autostop: "stop", minMachinesRunning: 0, idleTimeoutMs: 1_000 },
+    ...{ uses: 0, unusedMs: 1_000, isAsked: false },
+    ...change,
+  };
+}
+
+test("machines that have been idle for long enough are asked for, as many as there are", () => {
+  const machines = [machine("a"), machine("b", { unusedMs: 999 }), machine("c", { autostop: "suspend" })];
+
+  expect(planIdleStops(machines)).toEqual([
+    { id: "a", how: "stop", idleTimeoutMs: 1_000 },
+    { id: "c", how: "suspend", idleTimeoutMs: 1_000 },
+  ]);
+});
+
+test("those with a request, those asked already and those that never stop are left alone", () => {
+  const busy = machine("a", { uses: 1 });
+  expect(planIdleStops([busy, machine("b", { isAsked: true }), machine("c", { autostop: "off" })])).toEqual(
+    [],
+  );
+});
+
+test("the first ones by id stay, as many as must run", () => {
+  const machines = ["d", "b", "c", "a"].map((id) => machine(id, { minMachinesRunning: 2 }));
+
+  expect(planIdleStops([machine("0", { isStarted: false }), ...machines]).map(({ id }) => id)).toEqual([
+    "c",
+    "d",
+  ]);
+});
+
+test("all services of a machine have a say in it", () => {
+  const stop = { autostop: "stop", minMachinesRunning: 1, idleTimeoutMs: 1_000 } as const;
+  const suspend = { autostop: "suspend", minMachinesRunning: 0, idleTimeoutMs: 5_000 } as const;
+
+  expect(togetherOf([stop, suspend])).toEqual({
+    autostop: "suspend",
+    minMachinesRunning: 1,
+    idleTimeoutMs: 5_000,
+  });
+  expect(togetherOf([stop, { ...stop, autostop: "off" }]).autostop).toBe("off");
+  expect(togetherOf([]).autostop).toBe("off");
+});
+
+test("however idle they are, so many machines stay that must run", () => {
+  const one = fc.record({
+    isStarted: fc.boolean(),
+    autostop: fc.constantFrom<IdleMachine["autostop"][]>("off", "stop", "suspend"),
+    minMachinesRunning: fc.nat(3),
+    idleTimeoutMs: fc.integer({ min: 1, max: 3 }),
+    uses: fc.nat(1),
+    unusedMs: fc.nat(4),
+    isAsked: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(one, { maxLength: 8 }), (list) => {
+      const machines = list.map((each, i) => ({ ...each, id: `m${i}` }));
+      const stops = new Set(planIdleStops(machines).map(({ id }) => id));
+      const started = machines.filter(({ isStarted }) => isStarted);
+      const left = started.filter(({ id }) => !stops.has(id)).length;
+
+      const wanted = Math.max(0, ...started.map(({ minMachinesRunning }) => minMachinesRunning));
+      expect(left).toBeGreaterThanOrEqual(Math.min(wanted, started.length));
+      for (const { id, uses, unusedMs, idleTimeoutMs } of machines)
+        if (stops.has(id)) expect(uses === 0 && unusedMs >= idleTimeoutMs).toBe(true);
+    }),
+  );
+});
