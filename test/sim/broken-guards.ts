@@ -8,6 +8,7 @@ import { applyChanges } from "../../src/api/machines/apply-changes.ts";
 import type { Ledger } from "../../src/hostd/capacity/ledger.ts";
 import { Ids } from "../../src/hostd/machines/ids.ts";
 import { Machines } from "../../src/hostd/operations/machines.ts";
+import { Proxies } from "../../src/hostd/proxies/proxies.ts";
 import type { Step } from "../../src/lib/saga/saga.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
 import {
@@ -15,6 +16,7 @@ import {
   planDeathsInAwards,
   planDeathsInChanges,
   planPauses,
+  planProxies,
   planRestarts,
   planRestores,
 } from "./faults.ts";
@@ -130,6 +132,21 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     within: 50,
     finds: /MB allocated for/,
   },
+  "a host that stops idle machines without a look at their uses": {
+    guards: { ...GUARDS, host: { ...GUARDS.host, proxies: (options) => new CarelessProxies(options) } },
+    within: 40,
+    finds: /is stopped for being idle, and has a request/,
+    plan: planProxies,
+  },
+  "a host that forgets who used its machines, and does not wait": {
+    guards: {
+      ...GUARDS,
+      host: { ...GUARDS.host, proxies: (options) => new Proxies({ ...options, lostUseMs: 0 }) },
+    },
+    within: 100,
+    finds: /is stopped for being idle, and has a request|a request meets/,
+    plan: planProxies,
+  },
 };
 
 function unlessAward({ undo, ...step }: Step<CreateRun>): Step<CreateRun> {
@@ -222,4 +239,9 @@ class CarelessHostStore extends HostStore {
       return last;
     });
   }
+}
+
+/** Believes whoever says that a machine is idle. */
+class CarelessProxies extends Proxies {
+  override requireUnused(): void {}
 }

@@ -3,6 +3,7 @@ import { HostStore } from "../../src/api/hosts/host-store.ts";
 import { Ledger, type LedgerOptions } from "../../src/hostd/capacity/ledger.ts";
 import { Ids } from "../../src/hostd/machines/ids.ts";
 import { Machines } from "../../src/hostd/operations/machines.ts";
+import { Proxies } from "../../src/hostd/proxies/proxies.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
 import type { ApiSurroundings } from "./services/api.ts";
 import type { HostSurroundings } from "./services/host.ts";
@@ -15,7 +16,7 @@ export interface Guards {
   store(life: Life, redis: Redis): ReservationStore;
   ledger(watch: Watch): (life: Life, options: LedgerOptions) => Ledger;
   readonly api: Pick<ApiSurroundings, "saga" | "hostStore" | "sagaStore" | "sweeps" | "acquireTools">;
-  readonly host: Pick<HostSurroundings, "ids" | "machines">;
+  readonly host: Pick<HostSurroundings, "ids" | "machines" | "proxies">;
 }
 
 /** The real ones. */
@@ -32,6 +33,7 @@ export const GUARDS: Guards = {
   host: {
     ids: (machines) => Ids.following(machines),
     machines: (parts) => new Machines(parts),
+    proxies: (options) => new Proxies(options),
   },
 };
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../../lib/runtime/clock.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import type { CheckStatus } from "../machines/machine.ts";
 import { type Health, withHealth } from "../machines/readiness.ts";
 import type { MachineRuntime } from "../operations/machine-runtime.ts";
@@ -86,7 +87,11 @@ export class HealthRecord {
 
   #store(health: Health, events: readonly HealthEvent[]): void {
     for (const event of events.length > 0 ? events : [undefined])
-      void this.#runtime.note((machine, at) => withHealth(machine, this.#vmId, health, event, at));
+      this.#runtime
+        .note((machine, at) => withHealth(machine, this.#vmId, health, event, at))
+        .catch((error: unknown) => {
+          logger.error("could not note the health of a machine", { machine_id: this.#runtime.id, error });
+        });
   }
 
   /** Sets the timer for what has changed and is not due yet. */

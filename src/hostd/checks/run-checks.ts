@@ -23,6 +23,9 @@ const CONFIRM_INTERVAL_MS = 10_000;
 /** Pauses until the first success. A longer run, and one that comes late, keeps to its interval. */
 const FIRST_PAUSES = { fromMs: 10, toMs: 50, whenWithinMs: 250, forMs: 120_000 };
 
+/** For a VM that an earlier hostd has started, and beyond the ports that a guest watches. */
+const NOT_KNOWN: CheckResult = { isPassing: true, output: "not known: this VM does not tell" };
+
 /** The checks of one run of a machine, from the start of its program, or of hostd, to its end. */
 export class RunChecks {
   readonly vmId: string;
@@ -33,8 +36,8 @@ export class RunChecks {
   readonly #record: HealthRecord;
   readonly #ended: AbortSignal;
   readonly #ports = new Map<number, ListeningPort["state"]>();
-  /** Whether the VM tells on which ports its program listens. */
-  #knowsPorts = true;
+  /** Those of which the VM tells whether its program listens. */
+  #watched: ReadonlySet<number> = new Set();
   /** Aborted and replaced when the states of ports change. */
   #portsChanged = new AbortController();
 
@@ -64,11 +67,10 @@ export class RunChecks {
 
   #begin(vm: Vm): void {
     const ports = portsOfChecks(this.#plan);
-    if (ports.length > 0) this.#knowsPorts = vm.watchPorts(ports, (states) => this.#onPorts(states));
+    if (vm.watchPorts(ports, (states) => this.#onPorts(states))) this.#watched = new Set(ports);
     for (const check of this.#plan) {
       if (check.type === "http") void this.#runHttp(check);
-      else if (!this.#knowsPorts)
-        this.#set(check, { isPassing: true, output: "not known: an older version has started it" });
+      else if (!this.#watched.has(check.port)) this.#set(check, NOT_KNOWN);
       this.#afterGrace(check);
     }
     this.#changed();
@@ -83,7 +85,9 @@ export class RunChecks {
   #onPorts(states: readonly ListeningPort[]): void {
     if (this.#ended.aborted) return;
     for (const { port, state } of states) this.#ports.set(port, state);
-    for (const check of this.#plan) if (check.type !== "http") this.#set(check, this.#portResult(check.port));
+    for (const check of this.#plan)
+      if (check.type !== "http" && this.#watched.has(check.port))
+        this.#set(check, this.#portResult(check.port));
     const before = this.#portsChanged;
     this.#portsChanged = new AbortController();
     before.abort();
@@ -126,7 +130,7 @@ export class RunChecks {
     let pauseMs = FIRST_PAUSES.fromMs;
     while (!this.#ended.aborted) {
       const { signal: portsChanged } = this.#portsChanged;
-      if (this.#knowsPorts && this.#ports.get(check.port) !== "open") {
+      if (this.#watched.has(check.port) && this.#ports.get(check.port) !== "open") {
         if (this.#ports.has(check.port)) this.#set(check, this.#portResult(check.port));
         await sleep(check.intervalMs, portsChanged, { ref: false });
         continue;
@@ -137,8 +141,7 @@ export class RunChecks {
       this.#set(check, result);
       hasPassed ||= result.isPassing;
       const endMs = clock.monotonicMs();
-      const isFirst =
-        !hasPassed && endMs - startMs < FIRST_PAUSES.whenWithinMs && endMs < firstUntilMs;
+      const isFirst = !hasPassed && endMs - startMs < FIRST_PAUSES.whenWithinMs && endMs < firstUntilMs;
       const waitMs = isFirst ? pauseMs : Math.max(0, startMs + check.intervalMs - endMs);
       pauseMs = Math.min(pauseMs * 2, FIRST_PAUSES.toMs);
       await sleep(waitMs, portsChanged, { ref: false });

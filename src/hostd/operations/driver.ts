@@ -177,7 +177,7 @@ export class Driver {
    */
   async stopIdle(options: StopOptions, idle: IdleStop): Promise<StopResult> {
     if (this.machine.state === "stopped" && this.activity === undefined) return this.stop(options);
-    if (this.activity === "stop") return this.stop(options);
+    if (this.#queue.last?.kind === "stop") return this.#queue.last.done;
     // Also now, so that one in use has no stop under way that another call could join.
     this.#idleStops.require(this.machine, this.activity, idle);
     this.#stops += 1;
@@ -186,9 +186,10 @@ export class Driver {
 
   #stop(options: StopOptions): Promise<StopResult> {
     if (this.#queue.last?.kind === "stop") {
-      const { done, stopOperation } = this.#queue.last;
+      const { done, stopOperation, isConditional } = this.#queue.last;
       stopOperation.escalate(options);
-      return done;
+      // Whose conditions need not hold: this one has none.
+      return isConditional ? done.catch(() => this.stop(options)) : done;
     }
     return this.#beginStop(options, (stopOperation) => stopOperation.run());
   }
@@ -344,7 +345,7 @@ export class Driver {
     const stop = async () => ({ machine: await run(stopOperation), already: false });
     const done = measureStop(() => this.#queue.after(stop));
     this.#leave(done, idle === undefined);
-    this.#accept({ kind: "stop", done, stopOperation });
+    this.#accept({ kind: "stop", done, stopOperation, isConditional: idle !== undefined });
     for (const each of before) cutShort(each, cancelled(this.machine.id, "stopped"), options);
     return done;
   }

@@ -22,6 +22,6 @@ export function routedToProto(
     ...{ id: machine.id, missing: false, generation, instanceId, cordoned, serviceAddresses },
     state: stateToProto(state),
     ready: state === "started" && proxies.isReady(machine),
-    lastEventType: newest?.type ?? "",
+    lastEventType: newest?.exit?.requestedStop ? "stop" : (newest?.type ?? ""),
   };
 }

@@ -30,6 +30,7 @@ const MAX_UNSENT = 2 * MAX_WATCHED;
 const BATCH = 100;
 /** Messages in the time that lost uses last. */
 const HEARTBEATS = 6;
+const MIN_BEAT_MS = 500;
 const PROXY_ID = /^[a-z0-9-]{1,63}$/;
 
 /** Serves AttachProxy. */
@@ -127,7 +128,7 @@ class Attachment implements WireUser<AttachProxyRequest> {
     this.#proxyId = proxyId;
     this.#uses = uses.stream(proxyId);
     this.#wire.send({ machines: [], usedIds: [], lostUseTime: durationToProto(uses.lostUseMs) });
-    this.#beat(uses.lostUseMs / HEARTBEATS);
+    this.#beat(Math.max(MIN_BEAT_MS, uses.lostUseMs / HEARTBEATS));
     return this.#uses;
   }
 

@@ -11,8 +11,9 @@ import { StartQueue } from "../../../src/hostd/operations/launch/start-queue.ts"
 import type { Machines, MachinesParts } from "../../../src/hostd/operations/machines.ts";
 import { reconcileAtStart, sweep } from "../../../src/hostd/operations/reconcile.ts";
 import { Teardowns } from "../../../src/hostd/operations/teardowns.ts";
-import { Proxies } from "../../../src/hostd/proxies/proxies.ts";
+import type { Proxies } from "../../../src/hostd/proxies/proxies.ts";
 import { proxyAttachments } from "../../../src/hostd/proxies/service-proxies.ts";
+import type { UsesOptions } from "../../../src/hostd/proxies/uses.ts";
 import { reportToProto } from "../../../src/hostd/reports/convert-report.ts";
 import { Outbox, type ReportsApi } from "../../../src/hostd/reports/outbox.ts";
 import { OutboxProgress } from "../../../src/hostd/reports/outbox-progress.ts";
@@ -47,6 +48,7 @@ export interface HostSurroundings {
   /** The real ids and machines of a life, or ones whose guard is broken. */
   readonly ids: (machines: Iterable<Machine>) => Ids;
   readonly machines: (parts: MachinesParts) => Machines;
+  readonly proxies: (options: UsesOptions) => Proxies;
   /** A ledger of a life: the real one, or one whose guard is broken. */
   readonly ledger: (life: Life, options: LedgerOptions) => Ledger;
 }
@@ -106,7 +108,7 @@ export class SimHost {
     });
     const { incarnation } = store;
     const delivery = new OutboxProgress(store, clock);
-    const proxies = new Proxies({ lostUseMs: LIMITS.lostUseMs, clock });
+    const proxies = this.#surroundings.proxies({ lostUseMs: LIMITS.lostUseMs, clock });
     const closing = new AbortController().signal;
     const host: Host = {
       number: this.number,

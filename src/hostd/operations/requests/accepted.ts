@@ -12,7 +12,13 @@ export interface StopResult {
 /** An accepted request. A driver has at most one of each kind, one after the other. */
 export type Accepted =
   | { readonly kind: "start"; readonly done: Promise<StartResult>; readonly cancellation: AbortController }
-  | { readonly kind: "stop"; readonly done: Promise<StopResult>; readonly stopOperation: StopOperation }
+  | {
+      readonly kind: "stop";
+      readonly done: Promise<StopResult>;
+      readonly stopOperation: StopOperation;
+      /** Whether it stops the machine only if that is idle. */
+      readonly isConditional: boolean;
+    }
   | {
       readonly kind: "restart" | "update";
       readonly done: Promise<Machine>;

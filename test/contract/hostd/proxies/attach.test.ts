@@ -88,7 +88,7 @@ describe("an attached proxy", () => {
     await call(host.client, host.client.setMachineCordon, request, SCOPE);
     await expect.poll(() => proxy.machines.get(id)?.cordoned).toBe(true);
     await host.stop(id);
-    await expect.poll(() => proxy.machines.get(id)).toMatchObject({ state: STOPPED, lastEventType: "exit" });
+    await expect.poll(() => proxy.machines.get(id)).toMatchObject({ state: STOPPED, lastEventType: "stop" });
     expect(proxy.machines.get(id)?.ready).toBe(false);
 
     const generations = proxy.heard.map((machine) => machine.generation);
@@ -215,6 +215,17 @@ describe("a stop for being idle", () => {
     const id = await started();
     await host.acquire(id);
     await expect(stopIdle(id)).rejects.toMatchObject({ code: "ABORTED", reason: "LEASE_HELD" });
+  });
+
+  test("that is refused after all does not refuse a stop without a condition that has joined it", async () => {
+    const id = machineId(await started());
+    const idle = host.machines.stopIdle(id, "", {}, 0).catch((err: unknown) => err);
+    // After it was accepted, and before its intent is made.
+    host.host.proxies.uses.stream("p-late").use(id);
+    const plain = host.machines.stop(id, "", {});
+
+    expect(await idle).toMatchObject(inUse);
+    expect((await plain).machine.state).toBe("stopped");
   });
 
   test("is refused for a machine that is not started, and tells who may not ask", async () => {
