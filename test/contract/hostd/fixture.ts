@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { HostServiceClient, HostServiceService } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { SchedulingFile } from "../../../src/hostd/availability/scheduling-file.ts";
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
-import { assembleHost, type GivenParts, type Host, type HostSettings } from "../../../src/hostd/hostd.ts";
+import { assembleHost, type GivenParts, type HostSettings } from "../../../src/hostd/hostd.ts";
 import type { PullFor, PullStep } from "../../../src/hostd/images/imagecache-client.ts";
 import type { ImageConfig } from "../../../src/hostd/machines/machine.ts";
 import { reconcileAtStart } from "../../../src/hostd/operations/reconcile.ts";
@@ -79,7 +79,7 @@ export class FakeImages {
 export interface TestHostOptions {
   readonly dir?: string;
   readonly settings?: Partial<HostSettings>;
-  readonly limits?: Partial<Host["limits"]>;
+  readonly limits?: NonNullable<GivenParts["limits"]>;
   readonly images?: FakeImages;
   readonly maxPages?: number;
   readonly latencyMs?: number;

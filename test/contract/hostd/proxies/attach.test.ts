@@ -114,6 +114,17 @@ describe("an attached proxy", () => {
     expect(states.slice(states.indexOf(STOPPING))).not.toContain(STARTED);
   });
 
+  test("hears from the host also when nothing happens", async () => {
+    const other = await startHost({ limits: { lostUseMs: 600 } });
+    const proxy = new AttachedProxy(other.client, "p-1");
+
+    await expect.poll(() => proxy.messages, { timeout: 20_000 }).toBeGreaterThan(2);
+
+    expect(proxy.heard).toEqual([]);
+    proxy.leave();
+    await other.close();
+  });
+
   test("must name itself, once", async () => {
     const nameless = attach("");
     await expect.poll(() => nameless.fault).toMatchObject({ reason: "INVALID_FIELDS" });

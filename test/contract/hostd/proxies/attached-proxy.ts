@@ -16,6 +16,7 @@ export class AttachedProxy {
   readonly heard: RoutedMachine[] = [];
   readonly used = new Set<string>();
   lostUseMs: number | undefined;
+  messages = 0;
   /** Undefined while the stream lasts; null when it has ended without a fault. */
   fault: Fault | null | undefined;
   readonly #wire = Promise.withResolvers<Wire<AttachProxyRequest>>();
@@ -30,6 +31,7 @@ export class AttachedProxy {
         this.#wire.resolve(wire);
         return {
           received: ({ machines, usedIds, lostUseTime }) => {
+            this.messages += 1;
             if (lostUseTime) this.lostUseMs = durationFromProto(lostUseTime);
             this.heard.push(...machines);
             for (const machine of machines) this.machines.set(machine.id, machine);
