@@ -3,7 +3,7 @@ import type * as pb from "../gen/windhover/machines/v1/machine.ts";
 import { HostStatus, MachineState as MachineStateProto } from "../gen/windhover/machines/v1/machine.ts";
 import { configToProto } from "./convert-config.ts";
 import type { StoredLine } from "./logs/line-format.ts";
-import { busyUntilMs } from "./machines/busy.ts";
+import { busyUntilMs } from "./machines/health/busy.ts";
 import { heldLease } from "./machines/lease.ts";
 import type { CheckStatus, ExitInfo, Lease, Machine, MachineEvent } from "./machines/machine.ts";
 import { lifetimeEndMs, nextStartMs } from "./machines/own-starts/due.ts";

@@ -259,7 +259,7 @@ export function planAcquires({ world, net, users, apis, hosts }: Fleet, untilMs:
 export function planProxies(fleet: Fleet, untilMs: number): void {
   const { world, net, hosts } = fleet;
   const random = new Random(world.seed, "proxies of the plan");
-  const proxies = fleet.useProxies(random.whole(1, 3));
+  const proxies = fleet.useProxies(random.whole(1, 3), untilMs);
   net.weather = { lost: random.pick([0, 0.02]), repeated: 0, late: 0, torn: random.pick([0, 0.2]) };
   const processes = [...proxies, ...hosts.map(({ process }) => process)];
   for (let i = random.whole(0, 8); i > 0; i--) {

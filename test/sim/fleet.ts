@@ -91,10 +91,12 @@ export class Fleet {
   }
 
   /** Has proxies send requests to machines, too. Before everything starts. */
-  useProxies(count: number): readonly Process[] {
+  useProxies(count: number, untilMs: number): readonly Process[] {
     const { world, net, hosts, requests } = this;
     for (const host of hosts) host.onChanging = (change) => requests.changing(host, change);
-    return names("proxy", count).map((name) => new SimProxy(world, name, net, hosts, requests).process);
+    return names("proxy", count).map(
+      (name) => new SimProxy(world, name, { net, hosts, requests, untilMs }).process,
+    );
   }
 
   /** Programs that can be killed and paused. */

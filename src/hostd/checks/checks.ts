@@ -1,9 +1,9 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { type Release, Semaphore } from "../../lib/limits/semaphore.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { planChecks } from "../machines/check-plan.ts";
+import { planChecks } from "../machines/health/check-plan.ts";
+import { withHealth } from "../machines/health/readiness.ts";
 import type { Machine } from "../machines/machine.ts";
-import { withHealth } from "../machines/readiness.ts";
 import type { MachineRuntime } from "../operations/machine-runtime.ts";
 import type { Proxies } from "../proxies/proxies.ts";
 import type { Vm } from "../vmm/vmm.ts";

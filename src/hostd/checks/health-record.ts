@@ -1,11 +1,11 @@
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
+import { type Health, withHealth } from "../machines/health/readiness.ts";
 import type { CheckStatus } from "../machines/machine.ts";
-import { type Health, withHealth } from "../machines/readiness.ts";
 import type { MachineRuntime } from "../operations/machine-runtime.ts";
 
 /** At most one event of a check, and one of the readiness, in this time. */
-export const EVENT_INTERVAL_MS = 10_000;
+const EVENT_INTERVAL_MS = 10_000;
 
 /** A part of the health that is stored by itself. */
 interface Part {

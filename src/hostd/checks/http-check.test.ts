@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { afterEach, expect, test } from "vitest";
-import type { HttpCheck } from "../machines/check-plan.ts";
+import type { HttpCheck } from "../machines/health/check-plan.ts";
 import { runHttpCheck } from "./http-check.ts";
 
 const CHECK: HttpCheck = {

@@ -1,6 +1,6 @@
 import { type IncomingMessage, request as requestHttp } from "node:http";
 import { type RequestOptions, request as requestHttps } from "node:https";
-import type { HttpCheck } from "../machines/check-plan.ts";
+import type { HttpCheck } from "../machines/health/check-plan.ts";
 
 /** What one run of a check has seen. */
 export interface CheckResult {
@@ -57,7 +57,8 @@ export async function runHttpCheck(
 
 function optionsOf(check: HttpCheck, port: number, signal: AbortSignal): RequestOptions {
   const headers: Record<string, string | readonly string[]> = { "user-agent": "windhover-check" };
-  for (const { name, values } of check.headers) headers[name.toLowerCase()] = values[1] ? values : (values[0] ?? "");
+  for (const { name, values } of check.headers)
+    headers[name.toLowerCase()] = values[1] ? values : (values[0] ?? "");
   return {
     ...{ host: "127.0.0.1", port, method: check.method, path: check.path, headers, signal, agent: false },
     ...(check.isTls
@@ -74,7 +75,10 @@ async function judge(check: HttpCheck, response: IncomingMessage): Promise<Check
   const body = await read(response, isExpected ? MAX_BODY_BYTES : MAX_SHOWN_BYTES);
   if (!isExpected) return { isPassing: false, output: `${status}: ${body.slice(0, MAX_SHOWN_BYTES)}` };
   if (body.includes(check.body)) return { isPassing: true, output: status };
-  return { isPassing: false, output: `${status}, but the body does not contain ${JSON.stringify(check.body)}` };
+  return {
+    isPassing: false,
+    output: `${status}, but the body does not contain ${JSON.stringify(check.body)}`,
+  };
 }
 
 /** Reads the beginning of a body. What is there when the connection breaks counts. */

@@ -1,9 +1,9 @@
 import type { Semaphore } from "../../lib/limits/semaphore.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
-import { type PlannedCheck, planChecks, portsOfChecks } from "../machines/check-plan.ts";
+import { type PlannedCheck, planChecks, portsOfChecks } from "../machines/health/check-plan.ts";
+import { type Health, initialStatus, isReadyBy } from "../machines/health/readiness.ts";
 import type { CheckStatus, Machine } from "../machines/machine.ts";
-import { type Health, initialStatus, isReadyBy } from "../machines/readiness.ts";
 import type { MachineRuntime } from "../operations/machine-runtime.ts";
 import type { Proxies } from "../proxies/proxies.ts";
 import type { ListeningPort, Vm } from "../vmm/vmm.ts";

@@ -1,3 +1,4 @@
+import { beginRun } from "./health/readiness.ts";
 import type {
   Caller,
   Change,
@@ -13,7 +14,6 @@ import type {
 } from "./machine.ts";
 import { countRestart, decideRestart, decideRetry, describeExhausted } from "./own-starts/restarts.ts";
 import { advanced, nextScheduled } from "./own-starts/schedule.ts";
-import { beginRun } from "./readiness.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
 import { failedUpdate, settled } from "./update.ts";
 

@@ -54,7 +54,10 @@ export class Driver {
   constructor(id: MachineId, parts: DriverParts) {
     this.#due = new DueWork(this, parts);
     this.#queue = new RequestQueue(() => this.#due.arm());
-    this.runtime = new MachineRuntime(id, parts, (after, before) => this.#changed(after, before));
+    this.runtime = new MachineRuntime(id, parts, (after, before) => {
+      parts.proxies.stateChanged(after, before);
+      this.#due.changed(after, before);
+    });
     this.#parts = parts;
     this.#idleStops = new IdleStops(parts);
   }
@@ -234,7 +237,7 @@ export class Driver {
     if (this.#queue.last?.kind === "destroy") return this.#queue.last.done;
     const before = this.#queue.all;
     const removal = this.#queue.after(() => remove(this.runtime, this.#parts, why));
-    this.#leave(removal);
+    this.#parts.proxies.leaveFor(this.machine, removal);
     const done = this.#accept({ kind: "destroy", done: removal });
     const reason = cancelled(this.machine.id, "destroyed");
     this.#pulls.abort(reason);
@@ -322,7 +325,7 @@ export class Driver {
     const cancellation = new AbortController();
     const { signal } = cancellation;
     const done = this.#queue.after(() => restart(this.runtime, this.#parts, stopOperation, signal, guard));
-    this.#leave(done);
+    this.#parts.proxies.leaveFor(this.machine, done);
     return this.#accept({ kind: "restart", done, cancellation, stopOperation });
   }
 
@@ -330,7 +333,7 @@ export class Driver {
     const cancellation = new AbortController();
     const operation = new UpdateOperation(this.runtime, this.#parts);
     const done = this.#queue.after(() => run(operation, cancellation.signal));
-    this.#leave(done);
+    this.#parts.proxies.leaveFor(this.machine, done);
     return this.#accept({ kind: "update", done, cancellation, stopOperation: operation, trial: operation });
   }
 
@@ -344,26 +347,11 @@ export class Driver {
     const before = this.#queue.all;
     const stop = async () => ({ machine: await run(stopOperation), already: false });
     const done = measureStop(() => this.#queue.after(stop));
-    this.#leave(done, idle === undefined);
+    if (idle) this.#parts.proxies.settleAfter(this.machine.id, done);
+    else this.#parts.proxies.leaveFor(this.machine, done);
     this.#accept({ kind: "stop", done, stopOperation, isConditional: idle !== undefined });
     for (const each of before) cutShort(each, cancelled(this.machine.id, "stopped"), options);
     return done;
-  }
-
-  /** Tells proxies of the end of a run that a call has asked for, until the state does or the call has failed. */
-  #leave(done: Promise<unknown>, isCertain = true): void {
-    const { proxies } = this.#parts;
-    const { id } = this.runtime;
-    if (isCertain && this.runtime.machine.state === "started") proxies.leave(id);
-    const settle = () => proxies.settle(id);
-    done.then(settle, settle);
-  }
-
-  #changed(after: Machine, before: Machine): void {
-    const { proxies } = this.#parts;
-    if (after.state !== "started") proxies.settle(after.id);
-    else if (before.state !== "started") proxies.uses.started(after.id);
-    this.#due.changed(after, before);
   }
 
   #accept<A extends Accepted>(accepted: A): A["done"] {

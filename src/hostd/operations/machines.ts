@@ -8,8 +8,8 @@ import { refuseSecondOfApp } from "../capacity/app-presence.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import type { Ports } from "../capacity/ports.ts";
 import type { ImageCacheClient, Pin, PullStep } from "../images/imagecache-client.ts";
-import { busyUntilMs, withBusy } from "../machines/busy.ts";
 import { newMachine, prepared } from "../machines/change.ts";
+import { busyUntilMs, withBusy } from "../machines/health/busy.ts";
 import { machineOfVm } from "../machines/ids.ts";
 import { guardRight, type NewLease, newLease, type Right } from "../machines/lease.ts";
 import {

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import { Fault } from "../../lib/faults/fault.ts";
-import { busyUntilMs } from "../machines/busy.ts";
+import { busyUntilMs } from "../machines/health/busy.ts";
 import type { Machine } from "../machines/machine.ts";
 import { Uses, type UsesOptions } from "./uses.ts";
 
@@ -30,6 +30,23 @@ export class Proxies {
     if (this.#leaving.has(machineId)) return;
     this.#leaving.add(machineId);
     this.changed(machineId);
+  }
+
+  /** Tells proxies of the end of a run that a call has asked for, until the state says it, or `done` settles. */
+  leaveFor({ id, state }: Machine, done: Promise<unknown>): void {
+    if (state === "started") this.leave(id);
+    this.settleAfter(id, done);
+  }
+
+  settleAfter(machineId: string, done: Promise<unknown>): void {
+    const settle = () => this.settle(machineId);
+    done.then(settle, settle);
+  }
+
+  /** Called after each change of a machine. */
+  stateChanged(after: Machine, before: Machine): void {
+    if (after.state !== "started") this.settle(after.id);
+    else if (before.state !== "started") this.uses.started(after.id);
   }
 
   /** Takes {@link leave} back: its state says it now, or the stop was not stored. */

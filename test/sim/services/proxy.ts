@@ -60,7 +60,18 @@ export class SimProxy {
   readonly #requests: Requests;
   readonly #random: Random;
 
-  constructor(world: World, name: string, net: Network, hosts: readonly SimHost[], requests: Requests) {
+  /** @param untilMs it has requests, and stops machines, until then */
+  constructor(
+    world: World,
+    name: string,
+    surroundings: {
+      readonly net: Network;
+      readonly hosts: readonly SimHost[];
+      readonly requests: Requests;
+      readonly untilMs: number;
+    },
+  ) {
+    const { net, hosts, requests, untilMs } = surroundings;
     this.#net = net;
     this.#requests = requests;
     this.#random = new Random(world.seed, name);
@@ -68,8 +79,8 @@ export class SimProxy {
       for (const host of hosts) {
         const link = new Link();
         void this.#attach(life, host, link);
-        void this.#request(life, host, link);
-        void this.#stop(host, link);
+        void this.#request(life, host, link, untilMs);
+        void this.#stop(life, host, link, untilMs);
       }
     });
   }
@@ -109,8 +120,8 @@ export class SimProxy {
   }
 
   /** Has requests for machines of a host, now and then. */
-  async #request(life: Life, host: SimHost, link: Link): Promise<void> {
-    for (;;) {
+  async #request(life: Life, host: SimHost, link: Link, untilMs: number): Promise<void> {
+    while (life.world.nowMs < untilMs) {
       await sleep(this.#random.between(0, this.#random.pick([50, 1_000, REFRESH_MS * 4])));
       const all = [...(host.now?.store.all() ?? [])].map(({ id }) => id);
       if (all.length > 0) void this.#send(life, host, link, this.#random.pick(all));
@@ -164,8 +175,8 @@ export class SimProxy {
   }
 
   /** Asks for stops of machines that look idle. */
-  async #stop(host: SimHost, link: Link): Promise<void> {
-    for (;;) {
+  async #stop({ world }: Life, host: SimHost, link: Link, untilMs: number): Promise<void> {
+    while (world.nowMs < untilMs) {
       await sleep(this.#random.between(0, 2_000));
       const idle = [...link.machines.keys()].filter(
         (id) => link.isStarted(id) && !link.uses.get(id)?.requests,

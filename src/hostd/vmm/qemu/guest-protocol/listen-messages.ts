@@ -4,7 +4,7 @@ import { MESSAGE, TAG } from "./protocol.ts";
 import { readFields, TlvWriter } from "./tlv.ts";
 
 /** LISTEN_PORTS_MAX of the guest. */
-export const MAX_PORTS = 64;
+const MAX_PORTS = 64;
 
 const STATES = ["closed", "local", "open"] as const;
 const STATE_BYTES = 3;

@@ -1,6 +1,6 @@
+import type { Change, CheckStatus, Machine } from "../machine.ts";
+import { nextGeneration, type Stamp, withEvent } from "../stamp.ts";
 import { type PlannedCheck, planChecks } from "./check-plan.ts";
-import type { Change, CheckStatus, Machine } from "./machine.ts";
-import { nextGeneration, type Stamp, withEvent } from "./stamp.ts";
 
 /** What the checks of a run say. */
 export interface Health {

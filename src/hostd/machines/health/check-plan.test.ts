@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
+import { machineIn } from "../../../../test/support/hostd/machine-builder.ts";
 import { planChecks, portsOfChecks } from "./check-plan.ts";
 
 const CONFIG = machineIn("started").spec.config;

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { machineIn } from "../../../test/support/hostd/machine-builder.ts";
+import { machineIn } from "../../../../test/support/hostd/machine-builder.ts";
+import type { Machine } from "../machine.ts";
+import type { Stamp } from "../stamp.ts";
 import { busyUntilMs, withBusy } from "./busy.ts";
-import type { Machine } from "./machine.ts";
-import type { Stamp } from "./stamp.ts";
 
 const MINUTE_MS = 60_000;
 

@@ -1,5 +1,5 @@
-import type { CheckSettings } from "../../lib/service-config/service-config.ts";
-import type { MachineConfig, ServiceConfig } from "./machine-config.ts";
+import type { CheckSettings } from "../../../lib/service-config/service-config.ts";
+import type { MachineConfig, ServiceConfig } from "../machine-config.ts";
 
 /** A check that hostd runs against a machine, with its defaults filled in. */
 export interface PlannedCheck {

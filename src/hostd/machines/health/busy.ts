@@ -1,5 +1,5 @@
-import type { Change, Machine } from "./machine.ts";
-import { nextGeneration, type Stamp } from "./stamp.ts";
+import type { Change, Machine } from "../machine.ts";
+import { nextGeneration, type Stamp } from "../stamp.ts";
 
 const DEFAULT_MAX_BUSY_MS = 60 * 60_000;
 /** A program that is not busy for so long begins a new row. */
