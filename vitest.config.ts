@@ -77,6 +77,7 @@ export default defineConfig({
           "otel/**/*.test.ts",
           "{dev,tools,guest}/**/*.test.ts",
           "clients/*/src/**/*.test.ts",
+          "examples/*/test/**/*.test.ts",
           "bench/**/*.test.ts",
           "test/fuzz/**/*.test.ts",
         ],

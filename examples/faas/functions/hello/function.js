@@ -1,0 +1,6 @@
+import { hostname } from "node:os";
+
+export default async ({ name = "world" }) => {
+  console.log(`greeting ${name}`);
+  return { hello: name, from: hostname() };
+};
