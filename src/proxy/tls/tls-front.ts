@@ -53,13 +53,8 @@ export class TlsFront {
       if (!this.#context(hello.serverName, target)) return refuse(socket, ALERT.unrecognizedName);
       // The rest has times of its own.
       identified();
-      this.begin(socket, port, target);
+      this.#server(port, target.service.tls.versions).emit("connection", socket);
     });
-  }
-
-  /** Begins TLS on a connection whose service has said that it wants it. */
-  begin(socket: Socket, port: number, { service }: Target): void {
-    this.#server(port, service.tls.versions).emit("connection", socket);
   }
 
   #server(port: number, versions: readonly SecureVersion[]): Server {

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { listen } from "../../../src/lib/runtime/listen.ts";
-import { TestProxy } from "./fixture.ts";
+import { TestProxy, unusedPort } from "./fixture.ts";
 
 let proxy: TestProxy;
 let client: http2.ClientHttp2Session;
@@ -162,6 +162,45 @@ test("a program of HTTP/2 serves clients of HTTP/1.1, over one connection", asyn
 
   expect(answers.map(({ body }) => body)).toEqual(Array.from({ length: 10 }, (_, at) => `GET /${at}`));
   expect(program.sessions.size).toBe(1);
+});
+
+test("a program of HTTP/2 that refuses connections, or goes away, costs no request", async () => {
+  const program = await startH2("app", (stream) => {
+    stream.respond({ ":status": 200 });
+    stream.end("ok");
+  });
+  const [alive] = proxy.router.apps[0]?.machines ?? [];
+  if (!alive) throw new Error("no machine");
+  await proxy.app("other", [{ id: "dead", port: await unusedPort() }, alive], {
+    service: { http: { h2Backend: true } },
+  });
+
+  const refused = await proxy.fetch("other.localhost", "/", { method: "POST", body: "x" });
+  expect(refused.body).toBe("ok");
+  expect(proxy.router.refused).toEqual(["dead"]);
+
+  const bodies: string[] = [];
+  for (let count = 0; count < 5; count++) {
+    for (const session of program.sessions) session.goaway();
+    bodies.push((await proxy.fetch("app.localhost", "/", { method: "POST", body: "x" })).body);
+  }
+  expect(bodies).toEqual(["ok", "ok", "ok", "ok", "ok"]);
+  expect(proxy.router.held).toBe(0);
+});
+
+test("more requests than a program of HTTP/2 takes at once go by more connections", async () => {
+  const finish: (() => void)[] = [];
+  const program = await startH2("app", (stream) => {
+    stream.respond({ ":status": 200 });
+    finish.push(() => stream.end("ok"));
+  });
+
+  const answers = Promise.all(Array.from({ length: 150 }, () => proxy.fetch("app.localhost")));
+  await expect.poll(() => finish.length).toBe(150);
+  for (const each of finish) each();
+
+  expect(new Set((await answers).map(({ body }) => body))).toEqual(new Set(["ok"]));
+  expect(program.sessions.size).toBe(2);
 });
 
 test("a stream that the client resets ends at the program", async () => {

@@ -223,6 +223,21 @@ test("an order that is to be kept is followed at once, for its paths and time", 
   expect(asked).toBe(5);
 });
 
+test("what was remembered and leads nowhere any more is forgotten, and the app asked again", async () => {
+  const gone = await proxy.machine((_req, res) => res.end("there"), { id: "gone" });
+  await proxy.app("front", (req, res) => {
+    if (req.headers["fly-replay-cache-status"] === "miss") res.end("asked again");
+    else res.writeHead(200, { "fly-replay": "app=back;instance=gone", "fly-replay-cache": "/" }).end();
+  });
+  const back = await proxy.app("back", [gone]);
+  expect((await proxy.fetch("front.localhost")).body).toBe("there");
+  expect((await proxy.fetch("front.localhost")).body).toBe("there");
+
+  proxy.router.apps.splice(proxy.router.apps.indexOf(back), 1, { ...back, machines: [] });
+
+  expect((await proxy.fetch("front.localhost")).body).toBe("asked again");
+});
+
 test("headers of a request choose machines and regions, and a wish that is missed is told", async () => {
   const machines = await Promise.all(
     ["a", "b"].map((id) =>

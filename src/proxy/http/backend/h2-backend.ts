@@ -93,7 +93,9 @@ export class H2Backend {
     const { host, port } = place.address;
     const key = `${place.machineId}/${place.instanceId}@${host}:${port}`;
     const sessions = this.#sessions.get(key) ?? [];
-    const free = sessions.find(({ client, streams }) => !client.closed && streams < limitOf(client));
+    const free = sessions.find(
+      ({ client, streams }) => !client.closed && !client.destroyed && streams < limitOf(client),
+    );
     if (free) return free;
     const session = open(host, port);
     this.#sessions.set(key, [...sessions, session]);

@@ -1,17 +1,22 @@
-import { ProxyError } from "../../proxy-error.ts";
+import { ProxyError, type ProxyErrorCode } from "../../proxy-error.ts";
 import type { Place, Target } from "../../route.ts";
-import type { MachineAnswer } from "../backend/answer.ts";
+import { AttemptError, type MachineAnswer } from "../backend/answer.ts";
 import { type BodyTape, KEEP_BYTES } from "../body-tape.ts";
 import type { FlatHeaders } from "../exchange.ts";
 import { headerOf } from "../headers/fields.ts";
 import type { RequestTarget } from "../headers/target.ts";
 import { type ReplayOrder, readOrder } from "../replay/replay-order.ts";
-import { askedWay, replayedWay, type Way } from "../replay/way.ts";
+import { askedWay, fallbackWay, replayedWay, type Way } from "../replay/way.ts";
 import type { ProxyParts } from "./parts.ts";
 
 /** Replays of one request. */
 const MAX_REPLAYS = 10;
 const CACHE_STATUS = "fly-replay-cache-status";
+
+const BEFORE_SENDING: ReadonlySet<ProxyErrorCode> = new Set([
+  ...(["NO_SUCH_APP", "NO_MACHINE", "AUTOSTART_OFF", "WAKE_TIMEOUT", "WAKE_FAILED"] as const),
+  ...(["QUEUE_FULL", "ALL_AT_HARD_LIMIT"] as const),
+]);
 
 /** Follows what programs say by `fly-replay`, for one request. */
 export class Replaying {
@@ -34,8 +39,26 @@ export class Replaying {
     const mayBypass = order.cache?.allowBypass === true;
     if (mayBypass && headerOf(this.#headers, "fly-replay-cache-control") === "skip")
       return { ...way, headers: [...way.headers, CACHE_STATUS, "bypass"] };
-    const next = replayedWay(way, order, undefined, this.#parts.router);
-    return { ...next, headers: [...next.headers, CACHE_STATUS, "hit"] };
+    const withoutCache = { ...way, headers: [...way.headers, CACHE_STATUS, "miss"] };
+    try {
+      const next = replayedWay(way, order, undefined, this.#parts.router);
+      return { ...next, headers: [...next.headers, CACHE_STATUS, "hit"], withoutCache };
+    } catch (error) {
+      // The app that it names is gone.
+      if (!(error instanceof ProxyError)) throw error;
+      return withoutCache;
+    }
+  }
+
+  /** The way after one that has failed. Undefined: there is none, and the client gets the error. */
+  after(way: Way, error: unknown, { hostname, path }: RequestTarget, elapsedMs: number): Way | undefined {
+    if (!(error instanceof ProxyError) || !isUnheard(error) || !this.#tape.isReplayable) return undefined;
+    const { withoutCache } = way;
+    if (!withoutCache) return fallbackWay(way, error, elapsedMs);
+    const { replays } = this.#parts;
+    const prefix = replays.find(withoutCache.target.app, hostname, path)?.cache?.prefix;
+    if (prefix !== undefined) replays.forget(withoutCache.target.app, hostname, prefix);
+    return withoutCache;
   }
 
   /** Reads what an answer orders. @throws ProxyError `UNREACHABLE` for an order that makes no sense */
@@ -63,4 +86,9 @@ export class Replaying {
     this.#parts.replays.learn(way.target.app, hostname, order);
     return replayedWay(way, order, source, this.#parts.router);
   }
+}
+
+/** Whether no program can have done what the request asks for. */
+function isUnheard({ code, cause }: ProxyError): boolean {
+  return BEFORE_SENDING.has(code) || (cause instanceof AttemptError && cause.stage === "refused");
 }

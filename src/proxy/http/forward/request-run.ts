@@ -14,7 +14,7 @@ import { MAX_PASSES, passes } from "../headers/request-headers.ts";
 import { answerHead, informationHeaders } from "../headers/response-headers.ts";
 import { type RequestTarget, readTarget } from "../headers/target.ts";
 import type { ReplayOrder } from "../replay/replay-order.ts";
-import { askOf, fallbackWay, type Way } from "../replay/way.ts";
+import { askOf, type Way } from "../replay/way.ts";
 import { answerError, redirectToHttps } from "./answer-error.ts";
 import { Attempt } from "./attempt.ts";
 import { bodyLength, outgoingRequest } from "./outgoing-request.ts";
@@ -117,9 +117,11 @@ export class RequestRun {
         this.#retries.begin();
         way = this.#replaying.next(asked, way, order.order, order.source);
       } catch (error) {
-        const back = error instanceof ProxyError && fallbackWay(way, error, performance.now() - fromMs);
-        if (!back || this.#exchange.hasBegun || !this.#tape.isReplayable) throw error;
-        way = back;
+        const isOver = this.#exchange.hasBegun || this.#exchange.left.aborted || this.#bodyError;
+        const next = this.#replaying.after(way, error, asked, performance.now() - fromMs);
+        if (isOver || !next) throw error;
+        this.#retries.begin();
+        way = next;
       }
     }
   }

@@ -44,7 +44,7 @@ function ownHeaders({ requestId, wake }: AnswerFacts, own: ReadonlyMap<string, s
 }
 
 /** Says how long the parts of a start took. */
-export function startHeader({ path, queueMs, startMs, readyMs, traceId }: Wake): string {
+function startHeader({ path, queueMs, startMs, readyMs, traceId }: Wake): string {
   const parts = [`path=${path}`, `queue=${ms(queueMs)}`, `start=${ms(startMs)}`, `ready=${ms(readyMs)}`];
   return [...parts, ...(traceId === "" ? [] : [`trace=${traceId}`])].join("; ");
 }

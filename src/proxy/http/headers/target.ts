@@ -34,7 +34,7 @@ export function readTarget(exchange: Exchange): RequestTarget {
 }
 
 /** Splits a host name and a port. @throws ProxyError `BAD_REQUEST` */
-export function readHost(raw: string): Omit<RequestTarget, "path"> {
+function readHost(raw: string): Omit<RequestTarget, "path"> {
   const host = raw.toLowerCase();
   const [, name = "", port] = HOST.exec(host) ?? [];
   const isAddress = name.startsWith("[") && isIPv6(name.slice(1, -1));

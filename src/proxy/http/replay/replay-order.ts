@@ -50,6 +50,7 @@ const MIN_TTL_MS = 10_000;
 const MAX_TTL_MS = 24 * 3_600_000;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these would end a header.
 const UNSAFE_VALUE = /[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/;
+const ID = /^[\w-]{1,64}$/;
 const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/i;
 
 /** Reads the order of an answer. Undefined: it has none. @throws Error that says what is wrong with it */
@@ -106,10 +107,16 @@ function orderOf(
   const fallback = text("fallback");
   if (fallback !== undefined && fallback !== "force_self" && fallback !== "prefer_self")
     throw new Error("fallback must be force_self or prefer_self");
+  const named = (key: string) => {
+    const value = text(key);
+    // They go into headers of requests.
+    if (value !== undefined && !ID.test(value)) throw new Error(`${key} must be letters, digits, - and _`);
+    return value;
+  };
   const order: ReplayOrder = {
-    app: text("app"),
-    instance: text("instance"),
-    preferInstance: text("prefer_instance"),
+    app: named("app"),
+    instance: named("instance"),
+    preferInstance: named("prefer_instance"),
     regions: regionsOf(text("region") ?? ""),
     isElsewhere: fields["elsewhere"] !== undefined && !["false", "0"].includes(fields["elsewhere"]),
     state,
@@ -132,7 +139,10 @@ function orderOf(
 /** `any` leaves the choice to the proxy. */
 function regionsOf(list: string): string[] {
   const regions = list.split(",").map((each) => each.trim().toLowerCase());
-  return regions.includes("any") ? [] : regions.filter((each) => each !== "").slice(0, 64);
+  if (regions.includes("any")) return [];
+  const wrong = regions.find((each) => each !== "" && !ID.test(each));
+  if (wrong !== undefined) throw new Error("region must be names of regions");
+  return regions.filter((each) => each !== "").slice(0, 64);
 }
 
 function cacheOf(

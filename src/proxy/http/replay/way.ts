@@ -19,6 +19,8 @@ export interface Way {
   readonly transforms: readonly ReplayTransform[];
   /** Where the request goes when this fails. */
   readonly fallback?: Fallback | undefined;
+  /** The way without what was remembered of an earlier replay, when it is one of these. */
+  readonly withoutCache?: Way | undefined;
 }
 
 interface Fallback {
