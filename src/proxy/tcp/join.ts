@@ -78,7 +78,7 @@ function pass(from: Duplex, to: Duplex, count: (bytes: number) => void): Promise
 }
 
 /** Closes a connection so that the other side can tell it from an end. */
-function breakOff(stream: Duplex): void {
+export function breakOff(stream: Duplex): void {
   if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
   else stream.destroy();
 }

@@ -55,6 +55,7 @@ export class TcpPorts {
     const server = createServer({ ...options, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS }, (socket) => {
       const admitted = this.#limiter.admit(socket);
       if (!admitted) return;
+      socket.on("error", () => socket.destroy());
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
       this.#accept(socket, port, () => this.#limiter.identified(admitted, false));

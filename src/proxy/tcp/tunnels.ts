@@ -7,7 +7,7 @@ import type { Connection } from "../connection.ts";
 import { ProxyError } from "../proxy-error.ts";
 import type { Place, Router, Target } from "../route.ts";
 import { dial } from "./dial.ts";
-import { join, type Passed } from "./join.ts";
+import { breakOff, join, type Passed } from "./join.ts";
 import { proxyHeader } from "./proxy-protocol.ts";
 
 /** A connection may be silent for so long, when its service does not say longer. */
@@ -63,8 +63,7 @@ export class Tunnels {
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error);
       connections.inc({ result: left.signal.aborted ? "left" : "refused" });
-      // It must not look like an end.
-      client.resetAndDestroy();
+      breakOff(client);
     } finally {
       open -= 1;
       countBytes(passed.sent, passed.received);

@@ -200,6 +200,18 @@ test("a service with tls and without http gets what was in TLS", async () => {
   await expect.poll(() => proxy.router.held).toBe(0);
 });
 
+test("a connection whose TLS was ended is closed when no machine can take it", async () => {
+  await proxy.app("none", [], { port: 443, service: { handlers: ["tls"] } });
+
+  const socket = await handshake("none.apps.example");
+  socket.on("error", () => {});
+  await once(socket, "close");
+
+  expect(proxy.router.asks.length).toBe(1);
+  await proxy.app("app", (_req, res) => res.end("still here"), TLS);
+  expect(await get("app.apps.example")).toBe("still here");
+});
+
 test("a host whose TLS is not ended here is not served by another's connection", async () => {
   await proxy.app("app", (_req, res) => res.end("mine"), TLS);
   await proxy.app("secret", (_req, res) => res.end("theirs"), { port: 443, service: { handlers: [] } });

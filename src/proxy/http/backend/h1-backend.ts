@@ -79,6 +79,7 @@ export class H1Backend {
     sent.once("upgrade", (message, socket, first) => {
       progress.began();
       abort[Symbol.dispose]();
+      socket.on("error", () => socket.destroy());
       resolve({ ...answerOf(sent, message), changed: { socket, first } });
     });
     tape.play(sent, () => {

@@ -2,6 +2,7 @@ import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { Connection } from "../../connection.ts";
+import { breakOff } from "../../tcp/join.ts";
 import type { AnswerHead, Exchange, FlatHeaders } from "../exchange.ts";
 import { cleanTrailers } from "../headers/fields.ts";
 
@@ -99,7 +100,7 @@ export class H1Exchange implements Exchange {
   cut(): void {
     const { socket } = this.#request;
     // By HTTP/1.0 a connection that ends well says that the answer is complete.
-    if (this.version === "1.0" && !("encrypted" in socket)) socket.resetAndDestroy();
+    if (this.version === "1.0") breakOff(socket);
     else socket.destroy();
   }
 
