@@ -48,10 +48,8 @@ import { type FleetLookup, Logins } from "./registries/logins.ts";
 import type { LoginCheck } from "./registries/service-registries.ts";
 import { makeMachineName } from "./requests/names.ts";
 import type { LookupSources } from "./rest/requests/lookups.ts";
-import { RouteFeed } from "./routes/route-feed.ts";
-import { RouteLog } from "./routes/route-log.ts";
-import { RouteStore } from "./routes/route-store.ts";
-import type { WatchRoutesParts } from "./routes/watch-routes.ts";
+import { openRoutes } from "./routes/open-routes.ts";
+import type { RouteFeed } from "./routes/route-feed.ts";
 import { CallTurns, DatabaseTurns, DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
 import {
   CallsInProgress,
@@ -68,7 +66,6 @@ import { UpdateStore } from "./updates/update-store.ts";
 import { Updates } from "./updates/updates.ts";
 import { ChangeFeed } from "./watches/change-feed.ts";
 import { ChangeLog } from "./watches/change-log.ts";
-import type { ReaderParts } from "./watches/database-reader.ts";
 import { addServices } from "./wiring-services.ts";
 import { maintenanceTasks } from "./wiring-tasks.ts";
 
@@ -293,12 +290,6 @@ function openDatabase(options: ApiOptions, stack: Stack): GatedDatabase {
   // Not waited for: machines start and stop without Postgres.
   stack.add("migrations", database.open());
   return database;
-}
-
-function openRoutes(database: GatedDatabase, ends: ChangeLog, parts: ReaderParts): WatchRoutesParts {
-  const store = new RouteStore(database);
-  const log = new RouteLog(database, store);
-  return { ...parts, store, log, ends, feed: new RouteFeed(ends, log, parts.clock) };
 }
 
 /** Opens the host table with the content of its file, which then follows the table. */
