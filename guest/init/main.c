@@ -120,7 +120,7 @@ int main(void)
 	int signals;
 
 	/* Set here, so that the struct's buffers take no room in the file. */
-	agent.report_fd = agent.start_fd = agent.outputs[0].fd = agent.outputs[1].fd = -1;
+	agent.restore_cgroup = agent.report_fd = agent.start_fd = agent.outputs[0].fd = agent.outputs[1].fd = -1;
 	agent.outputs[0].stream = STREAM_STDOUT;
 	agent.outputs[1].stream = STREAM_STDERR;
 	ring_init(&agent.ring, ring, sizeof ring);

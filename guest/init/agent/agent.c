@@ -8,11 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/suspend.h"
 #include "channel/tlv.h"
 #include "program/terminal.h"
 #include "system/identity.h"
 #include "system/proc.h"
 #include "system/sys.h"
+#include "workload/cgroup.h"
 
 /* After this, an exit is reported although killed processes are still there. */
 enum { KILL_WAIT_MS = 5000 };
@@ -83,6 +85,14 @@ static void on_run(struct agent *a, bool warm_up, const uint8_t *body, size_t n)
 	agent_start(a, body, n);
 }
 
+/* A command in the workload's cgroup would stand still with it. */
+static int open_restore(struct agent *a)
+{
+	if (a->restore_cgroup < 0)
+		a->restore_cgroup = open_restore_cgroup();
+	return a->restore_cgroup;
+}
+
 void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 {
 	struct agent *a = agent;
@@ -95,7 +105,8 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 		return;
 	}
 	if (type >= MSG_EXEC && type <= MSG_EXEC_KILL) {
-		const struct exec_target target = { a->state == STATE_RUNNING ? a->pid : 0, a->cgroup, &a->request };
+		const int cgroup = a->frozen ? open_restore(a) : a->cgroup;
+		const struct exec_target target = { a->state == STATE_RUNNING ? a->pid : 0, cgroup, &a->request };
 
 		execs_on_message(&a->execs, &target, type, body, n);
 		return;
@@ -118,6 +129,9 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 	switch (type) {
 	case MSG_SYNC: on_sync(a, nonce, ack); break;
 	case MSG_ACK: ring_ack(&a->ring, ack); break;
+	case MSG_FREEZE: agent_freeze(a, body, n); break;
+	case MSG_RESUME: agent_resume(a, body, n); break;
+	case MSG_THAW: agent_thaw(a); break;
 	case MSG_SIGNAL: on_signal(a, request, signal); break;
 	default: break; /* of a newer host */
 	}

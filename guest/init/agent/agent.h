@@ -49,6 +49,10 @@ struct agent {
 	bool ended, oom_killed, no_children;
 	struct oom_watch oom;
 	struct output outputs[2];
+	bool frozen;      /* the workload stands still, for a save of the VM */
+	bool has_hook;
+	uint64_t resumed; /* nonce of the last RESUME that was carried out, or 0 */
+	int restore_cgroup; /* of commands while the workload stands still, or -1 */
 	struct execs execs;
 	struct listen_watch listening;
 	uint64_t session; /* nonce of the last SYNC */

@@ -50,6 +50,12 @@ static bool send_state(struct agent *a)
 	}
 	if (a->warm_ups)
 		tlv_put_u32(&w, TAG_WARM_UPS, a->warm_ups);
+	if (a->frozen)
+		tlv_put_u8(&w, TAG_FROZEN, 1);
+	if (a->resumed)
+		tlv_put_u64(&w, TAG_RESUMED, a->resumed);
+	if (a->has_hook)
+		tlv_put_u8(&w, TAG_HOOK, 1);
 	put_outcome(a, &w);
 	return channel_send(&a->channel, MSG_STATE, body, w.len);
 }

@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#define PROTOCOL_VERSION 6
+#define PROTOCOL_VERSION 7
 #define AGENT_PORT_NAME "windhover.agent"
 
 enum message {
@@ -37,6 +37,18 @@ enum message {
 	MSG_EXEC_SIGNAL = 11, /* EXEC, SIGNAL */
 	MSG_EXEC_KILL = 12,   /* EXEC: kills its session; what it wrote is dropped */
 	MSG_LISTEN = 13,      /* PORT...: the ports of the workload that LISTENING is about, for this session */
+	/*
+	 * CLOSE: kills all commands and stops the workload, for a save of the VM. Answered by STATE,
+	 * with FROZEN when it stands still.
+	 */
+	MSG_FREEZE = 14,
+	/*
+	 * NONCE, HOST_TIME, ENTROPY, HOSTNAME, CLOSE: sets these while the workload stands still.
+	 * Answered by STATE, with RESUMED when clock and entropy are new. The host lets no guest go on
+	 * that has not confirmed that.
+	 */
+	MSG_RESUME = 15,
+	MSG_THAW = 16, /* lets the workload go on; answered by STATE */
 	/* guest to host */
 	MSG_STATE = 65,     /* after every change, and in answer to SYNC */
 	MSG_LOGS = 66,      /* NOW, LINE... */
@@ -84,6 +96,10 @@ enum tag {
 	TAG_EXITED_AT = 43,
 	TAG_LAST_LINE = 44, /* number of the last line of all */
 	TAG_WARM_UPS = 45,  /* completed */
+	TAG_FROZEN = 82,    /* 1: the workload stands still */
+	TAG_RESUMED = 83,   /* nonce of the RESUME that was carried out */
+	TAG_HOOK = 84,      /* 1: the image has a program to run before the workload goes on */
+	TAG_CLOSE = 85,     /* of FREEZE and RESUME; 1: ends the connections with others */
 	/* LOGS */
 	TAG_LINE = 48, /* number (8), time (8), stream (1), text */
 	/* of commands */

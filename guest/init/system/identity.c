@@ -11,29 +11,29 @@
 #define RNDRESEEDCRNG _IO('R', 0x07)
 #endif
 
-void set_clock(uint64_t epoch_us)
+bool set_clock(uint64_t epoch_us)
 {
 	struct timespec t = { .tv_sec = (time_t)(epoch_us / 1000000), .tv_nsec = (long)(epoch_us % 1000000) * 1000 };
 
-	if (epoch_us != 0)
-		clock_settime(CLOCK_REALTIME, &t);
+	return epoch_us == 0 || clock_settime(CLOCK_REALTIME, &t) == 0;
 }
 
-void add_entropy(const uint8_t *seed, size_t n)
+bool add_entropy(const uint8_t *seed, size_t n)
 {
 	struct {
 		int bits, bytes;
 		uint8_t data[ENTROPY_MAX];
 	} pool = { .bits = (int)n * 8, .bytes = (int)n };
+	bool ok;
 	int fd;
 
 	if (n == 0 || n > sizeof pool.data)
-		return;
+		return false;
 	memcpy(pool.data, seed, n);
 	fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
-		return;
-	if (ioctl(fd, RNDADDENTROPY, &pool) == 0)
-		ioctl(fd, RNDRESEEDCRNG);
+		return false;
+	ok = ioctl(fd, RNDADDENTROPY, &pool) == 0 && ioctl(fd, RNDRESEEDCRNG) == 0;
 	close(fd);
+	return ok;
 }

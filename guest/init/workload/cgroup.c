@@ -7,13 +7,15 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "system/sys.h"
 
 #define CGROUPS "/cgroup"
 #define WORKLOAD CGROUPS "/workload"
+#define RESTORE CGROUPS "/restore"
 
-enum { RESERVE_KB = 8 * 1024, RESERVE_SHARE = 64, LEAST_FREED = 2 * 1024 * 1024, TEXT_MAX = 4096 };
+enum { RESERVE_KB = 8 * 1024, RESERVE_SHARE = 64, LEAST_FREED = 2 * 1024 * 1024, TEXT_MAX = 4096, FREEZE_POLL_US = 500 };
 
 /* The number after `name`, which is followed by a space, or 0. */
 static uint64_t value_of(const char *text, const char *name)
@@ -95,6 +97,35 @@ void kill_for_memory(uint64_t limit, const struct memory_use *use)
 	/* The write returns when the memory is below the limit. */
 	set_limit(use->used > spare ? use->used - spare : 0);
 	set_limit(limit);
+}
+
+bool thaw_workload(void)
+{
+	return write_file(WORKLOAD "/cgroup.freeze", "0");
+}
+
+bool freeze_workload(int timeout_ms)
+{
+	uint64_t deadline = now_us() + (uint64_t)timeout_ms * 1000;
+	char text[TEXT_MAX];
+
+	if (!write_file(WORKLOAD "/cgroup.freeze", "1"))
+		return false;
+	while (read_file(WORKLOAD "/cgroup.events", text, sizeof text) > 0) {
+		if (value_of(text, "frozen") == 1)
+			return true;
+		if (now_us() >= deadline)
+			break;
+		usleep(FREEZE_POLL_US);
+	}
+	thaw_workload();
+	return false;
+}
+
+int open_restore_cgroup(void)
+{
+	mkdir(RESTORE, 0755);
+	return open(RESTORE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 int open_cgroup_of(pid_t pid)

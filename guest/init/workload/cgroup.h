@@ -32,5 +32,14 @@ void parse_memory_use(const char *current, const char *stat, struct memory_use *
 /* Makes the kernel kill processes of the cgroup until one has freed memory. */
 void kill_for_memory(uint64_t limit, const struct memory_use *use);
 
+/* Stops all processes of the cgroup. False when they do not stand still in time: they go on then. */
+bool freeze_workload(int timeout_ms);
+
+/* Lets the processes of the cgroup go on. */
+bool thaw_workload(void);
+
+/* Opens the cgroup for a command that runs while the workload stands still; -1 on failure. */
+int open_restore_cgroup(void);
+
 /* Opens the cgroup that a process is in now; -1 on failure. */
 int open_cgroup_of(pid_t pid);

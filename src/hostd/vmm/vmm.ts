@@ -64,7 +64,7 @@ export interface WorkloadDns {
 }
 
 /** How the guest came to run, fastest first. */
-export type StartPath = "warm" | "template" | "cold";
+export type StartPath = "resume" | "snapshot" | "warm" | "template" | "cold";
 
 /** One phase of a launch, on the host's wall clock. Becomes a span such as `guest.boot`. */
 export interface Phase {
@@ -123,12 +123,42 @@ export interface LaunchRequest {
    * does the launch, with `not_stored`, and no other start path is tried. Absent: it is stored.
    */
   readonly stored?: Promise<void>;
+  /** The saved VM that goes on in this one. When it cannot be used, the workload is run. */
+  readonly resumeFrom?: ResumeFrom;
+}
+
+/** A saved VM that a launch goes on with. */
+export interface ResumeFrom {
+  readonly name: string;
+  /** Whether it is kept, for later launches. Otherwise it is used up when the guest goes on. */
+  readonly isKept: boolean;
+}
+
+/** A VM that was saved: memory, devices and disk. */
+export interface SavedVm {
+  /** Chosen by the caller. */
+  readonly name: string;
+  /** What it takes of the disk. */
+  readonly bytes: number;
+}
+
+/** How a VM is saved. */
+export interface SaveOptions {
+  /** Of the saved VM. A save of the same name replaces it. */
+  readonly name: string;
+  /** Whether the VM goes on afterwards. Otherwise it stands still until it is destroyed. */
+  readonly goesOn: boolean;
+  /** As it was launched. */
+  readonly shape: Shape;
+  readonly rootfs: string;
 }
 
 /** A VM whose workload has been exec'ed (and may have ended since). */
 export interface Vm {
   readonly id: string;
   readonly startPath: StartPath;
+  /** Why the saved VM of the launch was not used. */
+  readonly resumeFailure?: string | undefined;
   readonly phases: readonly Phase[];
   /** When the workload's process was exec'ed. */
   readonly startedAtUs: number;
@@ -218,6 +248,18 @@ export interface Vmm {
    * it is destroyed).
    */
   adopt(vmId: string, sink: VmSink): Promise<Vm | undefined>;
+  /**
+   * Saves a VM that was launched or adopted. Resolves when it is on disk, whole, and never goes on
+   * here then, unless `goesOn` is set. Rejects, also by `signal`, when it is not saved: its workload
+   * goes on, or has ended. A crash leaves one or the other. Absent: this adapter saves no VMs.
+   */
+  save?(vmId: string, options: SaveOptions, signal: AbortSignal): Promise<SavedVm>;
+  /** Lists the saved VMs. */
+  saved?(): Promise<readonly SavedVm[]>;
+  /** Whether there is a saved VM of a name. */
+  hasSaved?(name: string): boolean;
+  /** Removes a saved VM. Safe to repeat; unknown names are fine. */
+  dropSaved?(name: string): Promise<void>;
   /** Ends the VM at once and frees all that it has. Safe to repeat; unknown ids are fine. */
   destroy(vmId: string): Promise<void>;
   /** Lists every VM that has a process or files on this host, warm VMs excepted. */

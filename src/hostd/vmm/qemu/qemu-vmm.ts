@@ -4,6 +4,8 @@ import { PhaseLog } from "../phase-log.ts";
 import {
   LaunchError,
   type LaunchRequest,
+  type SavedVm,
+  type SaveOptions,
   type Shape,
   type StartPath,
   type Vm,
@@ -21,6 +23,9 @@ import { isAlive } from "./process/process-id.ts";
 import { endProcesses, listVms, removeVm } from "./process/remove-vm.ts";
 import { openMonitor } from "./process/spawn.ts";
 import { runWorkload } from "./run-workload.ts";
+import { resumeVm } from "./saved/resume-vm.ts";
+import { saveVm } from "./saved/save-vm.ts";
+import { SavedVms } from "./saved/saved-vms.ts";
 import { acquireVm, bootCold } from "./start-paths.ts";
 import { WarmVms, type WarmVmsOptions } from "./warm-pool/warm-vms.ts";
 
@@ -49,12 +54,14 @@ export class QemuVmm implements Vmm {
   readonly #warmVms: WarmVms;
   readonly #vms = new Map<string, GuestVm>();
   readonly #launches = new Map<string, Launch>();
+  readonly #saved: SavedVms;
 
   constructor(options: QemuVmmOptions) {
     this.info = options.info;
     this.maxBoots = options.maxBoots;
     this.#options = options;
     this.#warmVms = new WarmVms(options);
+    this.#saved = new SavedVms(options.dir);
   }
 
   reserveWarm(vmId: string, shape: Shape): boolean {
@@ -77,10 +84,48 @@ export class QemuVmm implements Vmm {
   async adopt(vmId: string, sink: VmSink): Promise<Vm | undefined> {
     const { dirs } = this.#options;
     const record = dirs.readRecord(vmId);
-    const vm = record && isAlive(record.qemu) ? await this.#adopt(vmId, record.startPath, sink) : undefined;
+    // A VM that is saved under its own id does not go on here.
+    const isAdoptable = record && isAlive(record.qemu) && !this.#saved.has(vmId);
+    const vm = isAdoptable ? await this.#adopt(vmId, record.startPath, sink) : undefined;
     if (vm) this.#vms.set(vmId, vm);
     else await this.destroy(vmId);
     return vm;
+  }
+
+  async save(vmId: string, options: SaveOptions, signal: AbortSignal): Promise<SavedVm> {
+    const vm = this.#vms.get(vmId);
+    if (!vm) throw new Error(`VM ${vmId} cannot be saved`);
+    try {
+      const saved = await saveVm(this.#options, this.#saved, vm, options, signal);
+      if (options.goesOn) await this.#goOn(vm);
+      return saved;
+    } catch (err) {
+      if (!options.goesOn && this.#saved.has(options.name)) await this.#saved.drop(options.name);
+      await this.#saved.dropDraft(options.name);
+      await this.#goOn(vm);
+      throw err;
+    }
+  }
+
+  async saved(): Promise<readonly SavedVm[]> {
+    return this.#saved.list();
+  }
+
+  hasSaved(name: string): boolean {
+    return this.#saved.has(name);
+  }
+
+  async dropSaved(name: string): Promise<void> {
+    await this.#saved.drop(name);
+  }
+
+  /** Lets a VM go on that was saved, or was to be. */
+  async #goOn(vm: GuestVm): Promise<void> {
+    const { dirs } = this.#options;
+    const signal = AbortSignal.timeout(ADOPT_TIMEOUT_MS);
+    await vm.qmp.execute("cont");
+    dirs.endSaving(vm.id);
+    await vm.thaw("", signal);
   }
 
   async destroy(vmId: string): Promise<void> {
@@ -150,9 +195,12 @@ export class QemuVmm implements Vmm {
     const ended = this.#warmVms.startBegins(shape);
     try {
       if (await dirs.has(vmId)) throw exists(vmId);
+      const resumed = await this.#tryResume(request, signal, phases);
+      if (resumed instanceof GuestVm) return resumed;
       for (const startPath of startPaths) {
         const vm = await this.#tryPath(startPath, request, signal, phases);
         if (!vm) continue;
+        vm.resumeFailure = resumed;
         this.#vms.set(vmId, vm);
         return vm;
       }
@@ -160,6 +208,30 @@ export class QemuVmm implements Vmm {
       throw new LaunchError("vmm", "no_start_path", message);
     } finally {
       ended();
+    }
+  }
+
+  /** Goes on with the saved VM of a request. Returns why it could not; undefined: there is none. */
+  async #tryResume(
+    request: LaunchRequest,
+    signal: AbortSignal,
+    phases: PhaseLog,
+  ): Promise<GuestVm | string | undefined> {
+    const { vmId, resumeFrom } = request;
+    const { bootTimeoutMs, dirs } = this.#options;
+    if (!resumeFrom) return undefined;
+    using limit = bootLimit(Math.min(START_PATH_TIMEOUT_MS, bootTimeoutMs), signal);
+    try {
+      const vm = await resumeVm(this.#options, this.#saved, request, resumeFrom, limit.signal, phases);
+      this.#vms.set(vmId, vm);
+      return vm;
+    } catch (err) {
+      const failure = asLaunchError(err, dirs.readStderr(vmId));
+      await this.#discard(vmId, undefined);
+      if (signal.aborted || FINAL_REASONS.has(failure.reason)) throw failure;
+      logger.warn("a saved VM could not go on", { name: resumeFrom.name, error: describeError(failure) });
+      phases.mark("vmm.resume_failed", { reason: failure.reason });
+      return failure.message;
     }
   }
 
@@ -215,7 +287,11 @@ export class QemuVmm implements Vmm {
     const { dirs } = this.#options;
     const signal = AbortSignal.timeout(ADOPT_TIMEOUT_MS);
     const qmp = await openMonitor(dirs.runDir(vmId), signal);
-    if (!(await isRunning(qmp))) {
+    if (dirs.isSaving(vmId)) {
+      // It stands still as it was being saved.
+      await qmp.execute("cont");
+      dirs.endSaving(vmId);
+    } else if (!(await isRunning(qmp))) {
       // A warm VM that was being claimed when hostd was killed. Nothing of the machine has run in
       // it.
       qmp.close();
@@ -225,6 +301,7 @@ export class QemuVmm implements Vmm {
     try {
       const { state } = vm.guest.state === "waiting" ? vm.guest : await vm.started(signal);
       if (state === "running" || state === "exited") {
+        await vm.thaw("", signal);
         vm.startedAtUs = vm.toHost(vm.guest.execAtUs);
         return vm;
       }

@@ -9,12 +9,15 @@ import { decodeFrame, FrameReader, typeOf } from "../guest-protocol/frame.ts";
 import { listenMessage, readListening } from "../guest-protocol/listen-messages.ts";
 import {
   ackMessage,
+  freezeMessage,
   type GuestMessage,
   type GuestState,
   MESSAGE,
   readMessage,
+  resumeMessage,
   signalMessage,
   syncMessage,
+  thawMessage,
 } from "../guest-protocol/protocol.ts";
 import { connectIn } from "../monitor/unix-socket.ts";
 import { VM_FILES } from "../process/command-line.ts";
@@ -31,6 +34,7 @@ const BURST_COST = 4 * 1024 * 1024;
 /** Longest encoded frames that are decoded in this thread; the guest's own are shorter. */
 const MAX_CONTROL_BYTES = 4 * 1024;
 const MAX_EXEC_BYTES = 20 * 1024;
+const ENTROPY_BYTES = 64;
 const MAX_PENDING_SIGNALS = 64;
 
 /**
@@ -129,6 +133,30 @@ export class Agent {
     } finally {
       this.#signals.delete(request);
     }
+  }
+
+  /** Kills commands and stops the workload. @param closes ends its connections with others */
+  async freeze(closes: boolean, signal: AbortSignal): Promise<GuestState> {
+    this.execs.close("the machine is being suspended");
+    this.#socket.write(freezeMessage(closes));
+    return await this.waitFor(({ isFrozen, state }) => isFrozen || state !== "running", signal);
+  }
+
+  /**
+   * Gives a guest whose workload stands still its clock, entropy and hostname. Resolves when the
+   * guest has confirmed that these are new.
+   */
+  async renew(hostname: string, signal: AbortSignal): Promise<GuestState> {
+    const nonce = randomBytes(8).readBigUInt64LE() | 1n;
+    const entropy = randomBytes(ENTROPY_BYTES);
+    this.#socket.write(resumeMessage({ nonce, hostTimeUs: wallClockUs(), entropy, hostname }));
+    return await this.waitFor(({ resumed, state }) => resumed === nonce || state !== "running", signal);
+  }
+
+  /** Lets the workload go on. */
+  async thaw(signal: AbortSignal): Promise<GuestState> {
+    this.#socket.write(thawMessage());
+    return await this.waitFor(({ isFrozen }) => !isFrozen, signal);
   }
 
   /** Lets the guest forget lines up to `number`. */

@@ -1,9 +1,16 @@
-import { endsWithin } from "../../../../lib/runtime/wait.ts";
-import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../../exec.ts";
+import { abortable } from "../../../../lib/runtime/abort.ts";
+import { endsWithin, TimeLimit } from "../../../../lib/runtime/wait.ts";
+import {
+  type ExecEnd,
+  ExecError,
+  type ExecRequest,
+  type ExecSession,
+  type GuestProcess,
+} from "../../exec.ts";
 import type { OutputReceipt, OutputSession } from "../../output.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import type { ListeningPort, Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
-import { EXEC_VERSION, type GuestState, LISTEN_VERSION } from "../guest-protocol/protocol.ts";
+import { EXEC_VERSION, type GuestState, LISTEN_VERSION, SAVE_VERSION } from "../guest-protocol/protocol.ts";
 import type { Qmp } from "../monitor/qmp.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
 import { Agent } from "./agent.ts";
@@ -30,6 +37,11 @@ const LAST_LINES_TIMEOUT_MS = 5_000;
 const LAST_EVENT_TIMEOUT_MS = 1_000;
 /** Longest wait for the output's last write, which is behind other work of the logs' thread. */
 const CLOSE_OUTPUT_TIMEOUT_MS = 5_000;
+const FREEZE_TIMEOUT_MS = 10_000;
+const RENEW_TIMEOUT_MS = 15_000;
+/** A program of the image, for what a program must do before it goes on. */
+const HOOK = "/.fly/restore";
+const HOOK_TIMEOUT_MS = 10_000;
 const ESRCH = 3;
 
 /** A VM of the QEMU adapter, whose guest answers. */
@@ -38,6 +50,7 @@ export class GuestVm implements Vm {
   readonly startPath: StartPath;
   readonly qmp: Qmp;
   readonly exited: Promise<VmExit>;
+  resumeFailure: string | undefined;
   phases: readonly Phase[] = [];
   startedAtUs = 0;
   readonly #agent: Agent;
@@ -47,6 +60,8 @@ export class GuestVm implements Vm {
   #output: OutputSession;
   #notBeforeUs: number;
   #detached: Promise<void> | undefined;
+  /** Whether the workload stands still, or is to. */
+  #isFrozen = false;
 
   constructor({ id, startPath, dirs, qmp, sink, notBeforeUs }: GuestVmOptions, agent: Agent) {
     this.id = id;
@@ -102,6 +117,70 @@ export class GuestVm implements Vm {
     this.#output = openOutput(sink, this.#dirs.logCursor(id));
     this.#notBeforeUs = notBeforeUs;
     this.#agent.resetClock();
+  }
+
+  /** Begins a session with a guest that goes on after a save. */
+  async join(signal: AbortSignal): Promise<void> {
+    await this.#agent.sync(this.#pump.lastDelivered, signal);
+  }
+
+  /** Resolves when the lines that have come are stored. */
+  untilStored(): Promise<void> {
+    return this.#pump.drained();
+  }
+
+  /** Stops the workload. Rejects when it does not run. @param closes ends its connections with others */
+  async freeze(closes: boolean, signal: AbortSignal): Promise<void> {
+    this.#requireRunning();
+    if (this.guest.protocol < SAVE_VERSION) throw new Error("the machine was started by an older version; restart it first");
+    this.#isFrozen = true;
+    using limit = new TimeLimit(
+      FREEZE_TIMEOUT_MS,
+      signal,
+      () => new Error("the workload does not stand still"),
+    );
+    const state = await this.#agent.freeze(closes, limit.signal);
+    if (!state.isFrozen) throw new Error(`the workload has ${state.state}`);
+  }
+
+  /**
+   * Lets a workload that stands still go on: with new clock and entropy, and after the program of its
+   * image that is to run then. Rejects when one of these fails.
+   */
+  async thaw(hostname: string, signal: AbortSignal): Promise<void> {
+    if (this.guest.state !== "running") return;
+    // A pause: how the clocks are related is unknown.
+    this.#agent.resetClock();
+    if (this.guest.isFrozen) {
+      using limit = new TimeLimit(
+        RENEW_TIMEOUT_MS,
+        signal,
+        () => new Error("the guest does not confirm new entropy"),
+      );
+      const { hasHook } = await this.#agent.renew(hostname, limit.signal);
+      if (hasHook) await this.#runHook(signal);
+      await this.#agent.thaw(limit.signal);
+    } else {
+      // A freeze that was not answered in time may still come.
+      await this.#agent.thaw(signal);
+    }
+    this.#isFrozen = false;
+  }
+
+  async #runHook(signal: AbortSignal): Promise<void> {
+    using limit = new TimeLimit(HOOK_TIMEOUT_MS, signal, () => new Error(`${HOOK} did not end in time`));
+    const command = await this.#agent.execs.run({ argv: [HOOK], env: {}, stdin: false }, limit.signal);
+    try {
+      const drained = (async () => {
+        for await (const _ of command.output);
+      })();
+      const end = await abortable(Promise.all([command.ended, drained]), limit.signal).then(
+        ([ended]) => ended,
+      );
+      if (end.kind !== "exit" || end.code !== 0) throw new Error(`${HOOK} failed: ${describeEnd(end)}`);
+    } finally {
+      command.kill();
+    }
   }
 
   toHost(guestUs: number): number {
@@ -165,6 +244,7 @@ export class GuestVm implements Vm {
   }
 
   #requireRunning(): void {
+    if (this.#isFrozen) throw new ExecError("not_running", "the machine is being suspended");
     if (this.#isDetached || this.#agent.isClosed || this.guest.state !== "running")
       throw new ExecError("not_running", "the machine's process has ended");
     // A VM that an earlier hostd launched.
@@ -208,6 +288,11 @@ export class GuestVm implements Vm {
     const detail = shutdown ? `the guest ended the VM (${reason})` : "QEMU ended without a SHUTDOWN event";
     this.#exit.resolve(lostExit(exitedAtUs, detail));
   }
+}
+
+function describeEnd(end: ExecEnd): string {
+  if (end.kind === "exit") return `code ${end.code}`;
+  return end.kind === "signal" ? `signal ${end.signal}` : end.detail;
 }
 
 function openOutput(sink: VmSink, cursorFile: string): OutputSession {

@@ -8,15 +8,17 @@ import { readFields, readNumber, TlvWriter } from "./tlv.ts";
  * together. Messages from a guest may be hostile: numbers out of range become 0, unknown fields are
  * skipped, texts are made valid.
  */
-export const PROTOCOL_VERSION = 6;
-/** The first versions with commands, and with word of ports. VMs of an earlier hostd may have older ones. */
+export const PROTOCOL_VERSION = 7;
+/** The first versions with commands, with word of ports, and with saves. VMs of an earlier hostd may have older ones. */
 export const EXEC_VERSION = 5;
 export const LISTEN_VERSION = 6;
+export const SAVE_VERSION = 7;
 
 export const MESSAGE = {
   ...{ sync: 1, run: 2, signal: 3, ack: 4, warmUp: 5 },
   ...{ exec: 6, list: 7, execInput: 8, execCredit: 9, execResize: 10, execSignal: 11, execKill: 12 },
   ...{ listen: 13, listening: 72 },
+  ...{ freeze: 14, resume: 15, thaw: 16 },
   ...{ state: 65, logs: 66, signalled: 67 },
   ...{ execStarted: 68, execOutput: 69, execTaken: 70, execEnded: 71 },
 } as const;
@@ -31,7 +33,7 @@ export const TAG = {
   ...{ resolver: 26, file: 27, tty: 28 },
   ...{ exec: 56, credit: 57, rows: 58, columns: 59, input: 60, data: 61, end: 62, pid: 63, stream: 64 },
   ...{ interrupted: 65, parent: 72, command: 73, directory: 74, cpu: 75, system: 76, runTime: 77 },
-  ...{ resident: 78, socket: 79, port: 80, portState: 81 },
+  ...{ resident: 78, socket: 79, port: 80, portState: 81, frozen: 82, resumed: 83, hook: 84, close: 85 },
 } as const;
 
 const STATES = ["waiting", "starting", "running", "exited", "failed"] as const;
@@ -82,6 +84,12 @@ export interface GuestState {
   readonly warmUps: number;
   readonly runAtUs: number;
   readonly execAtUs: number;
+  /** Whether the workload stands still. */
+  readonly isFrozen: boolean;
+  /** Nonce of the RESUME that was carried out; 0n: none. */
+  readonly resumed: bigint;
+  /** Whether the image has a program to run before the workload goes on. */
+  readonly hasHook: boolean;
   readonly failure: GuestFailure;
   readonly exit: {
     readonly code?: number;
@@ -156,6 +164,35 @@ export function signalMessage(request: number, signal: number): Buffer {
   return encodeFrame(MESSAGE.signal, body.finish());
 }
 
+/** What a guest gets before its workload goes on. */
+export interface Resumption {
+  readonly nonce: bigint;
+  readonly hostTimeUs: number;
+  readonly entropy: Buffer;
+  /** Empty: the present one. */
+  readonly hostname: string;
+}
+
+/** Stops the workload. @param closes ends its connections with others */
+export function freezeMessage(closes: boolean): Buffer {
+  return encodeFrame(MESSAGE.freeze, new TlvWriter().put(TAG.close, Buffer.of(closes ? 1 : 0)).finish());
+}
+
+/** Makes a guest with a stopped workload new: clock, entropy, hostname; old connections end. */
+export function resumeMessage({ nonce, hostTimeUs, entropy, hostname }: Resumption): Buffer {
+  const body = new TlvWriter()
+    .putU64(TAG.nonce, nonce)
+    .putU64(TAG.hostTime, BigInt(Math.round(hostTimeUs)))
+    .put(TAG.entropy, entropy)
+    .put(TAG.hostname, hostname)
+    .put(TAG.close, Buffer.of(1));
+  return encodeFrame(MESSAGE.resume, body.finish());
+}
+
+export function thawMessage(): Buffer {
+  return encodeFrame(MESSAGE.thaw, Buffer.alloc(0));
+}
+
 /** Lets the guest forget lines up to `number`. */
 export function ackMessage(number: number): Buffer {
   return encodeFrame(MESSAGE.ack, new TlvWriter().putU64(TAG.ack, BigInt(number)).finish());
@@ -185,6 +222,7 @@ function readState(body: Buffer): GuestState {
   const phases: GuestPhase[] = [];
   let detail = "";
   let nonce = 0n;
+  let resumed = 0n;
   for (const { tag, value } of readFields(body)) {
     if (tag === TAG.phase && value.length === PHASE_BYTES && phases.length < PHASES.length) {
       const name = PHASES[value[0] ?? 0] ?? "";
@@ -194,6 +232,7 @@ function readState(body: Buffer): GuestState {
     }
     if (tag === TAG.detail) detail = value.toString("utf8", 0, 1024);
     if (tag === TAG.nonce && value.length === 8) nonce = value.readBigUInt64LE();
+    if (tag === TAG.resumed && value.length === 8) resumed = value.readBigUInt64LE();
   }
   const code = numbers.get(TAG.exitCode);
   const signal = numbers.get(TAG.exitSignal);
@@ -207,6 +246,9 @@ function readState(body: Buffer): GuestState {
     warmUps: number(TAG.warmUps),
     runAtUs: number(TAG.runAt),
     execAtUs: number(TAG.execAt),
+    isFrozen: number(TAG.frozen) === 1,
+    resumed,
+    hasHook: number(TAG.hook) === 1,
     failure: failureOf(numbers, detail),
     exit: {
       ...(code === undefined ? {} : { code: code & 0xff }),

@@ -19,6 +19,8 @@ export interface QemuSpec {
   readonly memory?: { readonly file: string; readonly isPrivate: boolean } | undefined;
   /** Whether it waits for the state of a template instead of booting. */
   readonly isRestored?: boolean | undefined;
+  /** Whether that state is that of the devices alone, in which nothing says that the VM was stopped. */
+  readonly withoutMemory?: boolean | undefined;
 }
 
 /** Files in a VM's run folder, which is QEMU's working directory. */
@@ -82,6 +84,7 @@ export function qemuArguments(spec: QemuSpec): string[] {
     ...["-device", `virtio-net-pci,netdev=${NETWORK},romfile=,guest_announce=off`],
     ...["-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"],
     ...(spec.isRestored ? ["-incoming", "defer"] : []),
+    ...(spec.withoutMemory ? ["-S", "-global", "migration.send-configuration=off"] : []),
   ];
 }
 

@@ -26,8 +26,12 @@ export interface VmPlan {
   readonly shape: Shape;
   readonly startPath: StartPath;
   readonly rootfs?: string | undefined;
-  /** A file that is its memory. `isPrivate`: its writes do not reach the file. */
-  readonly memory?: { readonly file: string; readonly isPrivate: boolean };
+  /** A file that is its memory. `isPrivate`: its writes do not reach the file. `isOwn`: no other VM has it. */
+  readonly memory?: { readonly file: string; readonly isPrivate: boolean; readonly isOwn?: boolean };
+  /** Whether the state that it waits for is that of the devices alone. */
+  readonly withoutMemory?: boolean;
+  /** Makes its scratch disk. Absent: an empty one. */
+  readonly makeScratch?: (file: string) => Promise<void>;
   /** Whether it waits for the state of a template instead of booting. */
   readonly isRestored?: boolean;
   /** Whether it is started in the background, and must not slow down starts. */
@@ -57,12 +61,21 @@ export async function startQemu(
   const { id, shape, rootfs, memory, isRestored } = plan;
   const { runDir, uid } = dirs.create(id);
   const scratch = join(runDir, VM_FILES.scratch);
-  restoreDisk(scratch, assets.scratch.sizeBytes, assets.scratch.extents, assets.scratch.data);
+  if (plan.makeScratch) await plan.makeScratch(scratch);
+  else restoreDisk(scratch, assets.scratch.sizeBytes, assets.scratch.extents, assets.scratch.data);
   dirs.chown(scratch, uid);
+  if (memory?.isOwn) dirs.chown(memory.file, uid);
   const paths = linkPaths(confinement, { runDir, assets, rootfs, memory: memory?.file });
   const visible = visiblePaths(confinement, paths);
   const args = qemuArguments({
-    ...{ name: dirs.namePrefix + id, shape, acceleration, tscMhz, isRestored },
+    ...{
+      name: dirs.namePrefix + id,
+      shape,
+      acceleration,
+      tscMhz,
+      isRestored,
+      withoutMemory: plan.withoutMemory,
+    },
     ...visible,
     memory: memory && visible.memory ? { file: visible.memory, isPrivate: memory.isPrivate } : undefined,
   });

@@ -1,12 +1,15 @@
 import { hash, randomBytes } from "node:crypto";
 import {
   chownSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   realpathSync,
+  rmSync,
   statSync,
   truncateSync,
+  writeFileSync,
 } from "node:fs";
 import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -32,6 +35,7 @@ const RUN = "run";
 const RECORD = "vm.json";
 const LOG_CURSOR = "log-cursor";
 const STDERR = "stderr.log";
+const SAVING = "saving";
 const PRIVATE = 0o700;
 const VM_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const MAX_STDERR_BYTES = 64 * 1024;
@@ -112,6 +116,20 @@ export class VmDirs {
     } catch {
       return undefined;
     }
+  }
+
+  /** Notes that a VM stands still because it is being saved. */
+  markSaving(vmId: string): void {
+    writeFileSync(join(this.path(vmId), SAVING), "");
+  }
+
+  /** Whether a VM may stand still because it was being saved. */
+  isSaving(vmId: string): boolean {
+    return existsSync(join(this.path(vmId), SAVING));
+  }
+
+  endSaving(vmId: string): void {
+    rmSync(join(this.path(vmId), SAVING), { force: true });
   }
 
   stderr(vmId: string): string {

@@ -1,0 +1,71 @@
+import { execFile } from "node:child_process";
+import { renameSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { SavedVm, SaveOptions } from "../../vmm.ts";
+import type { GuestVm } from "../guest-channel/guest-vm.ts";
+import { readCursor } from "../guest-channel/log-cursor.ts";
+import { VM_FILES } from "../process/command-line.ts";
+import type { QemuHost } from "../process/start-qemu.ts";
+import { savedKey } from "./saved-key.ts";
+import { linkFile, SAVED_FILES, type SavedVms } from "./saved-vms.ts";
+
+/** Written by QEMU into its own folder. */
+const DRAFTS = { memory: "memory.save", devices: "devices.save" } as const;
+const MB = 1024 * 1024;
+/** From this size on, a part of the memory lies elsewhere. */
+const MAX_MEMORY_MB = 2_815;
+const MEMORY_TIMEOUT_MS = 60_000;
+const DEVICES_TIMEOUT_MS = 20_000;
+const HOLES_TIMEOUT_MS = 60_000;
+const execute = promisify(execFile);
+
+/**
+ * Stops a VM's workload and the VM, and saves it. Rejects when it could not; the caller then lets it
+ * go on. See docs/adr/0033-snapshots-and-suspend.md.
+ */
+export async function saveVm(
+  host: QemuHost,
+  saved: SavedVms,
+  vm: GuestVm,
+  { name, goesOn, shape, rootfs }: SaveOptions,
+  signal: AbortSignal,
+): Promise<SavedVm> {
+  if (shape.memoryMb > MAX_MEMORY_MB)
+    throw new Error(`VMs with more than ${MAX_MEMORY_MB} MB cannot be saved`);
+  const { dirs } = host;
+  const runDir = dirs.runDir(vm.id);
+  await vm.freeze(!goesOn, signal);
+  const { qmp } = vm;
+  dirs.markSaving(vm.id);
+  await qmp.execute("stop");
+  signal.throwIfAborted();
+  const memory = { val: 0, size: shape.memoryMb * MB, filename: DRAFTS.memory };
+  await qmp.execute("pmemsave", memory, MEMORY_TIMEOUT_MS);
+  signal.throwIfAborted();
+  // Its name tells where it comes from; it is what saves all but memory.
+  const devices = { filename: DRAFTS.devices, live: false };
+  await qmp.execute("xen-save-devices-state", devices, DEVICES_TIMEOUT_MS);
+  signal.throwIfAborted();
+  await vm.untilStored();
+  const draft = await saved.draft(name);
+  for (const each of ["memory", "devices"] as const)
+    renameSync(join(runDir, DRAFTS[each]), join(draft, SAVED_FILES[each]));
+  await digHoles(join(draft, SAVED_FILES.memory), signal);
+  const scratch = join(runDir, VM_FILES.scratch);
+  if (goesOn) await copySparse(scratch, join(draft, SAVED_FILES.scratch), signal);
+  else linkFile(scratch, join(draft, SAVED_FILES.scratch));
+  signal.throwIfAborted();
+  const cursor = readCursor(dirs.logCursor(vm.id));
+  return await saved.commit(name, { key: savedKey(host, shape, rootfs), shape, cursor });
+}
+
+/** Copies a disk. Its holes stay holes; where the file system can, nothing is copied. */
+export async function copySparse(from: string, to: string, signal: AbortSignal): Promise<void> {
+  await execute("cp", ["--sparse=always", "--reflink=auto", "--no-dereference", "--", from, to], { signal });
+}
+
+/** Frees the pages of zeros of a file. */
+async function digHoles(file: string, signal: AbortSignal): Promise<void> {
+  await execute("fallocate", ["--dig-holes", file], { signal, timeout: HOLES_TIMEOUT_MS });
+}
