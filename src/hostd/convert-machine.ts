@@ -17,6 +17,8 @@ const STATES = {
   stopping: MachineStateProto.STOPPING,
   stopped: MachineStateProto.STOPPED,
   failed: MachineStateProto.FAILED,
+  suspending: MachineStateProto.SUSPENDING,
+  suspended: MachineStateProto.SUSPENDED,
   restarting: MachineStateProto.RESTARTING,
   updating: MachineStateProto.UPDATING,
   destroying: MachineStateProto.DESTROYING,

@@ -4,6 +4,7 @@ import type {
   NewLease as NewLeaseProto,
   RestartMachineRequest,
   StopMachineRequest,
+  SuspendMachineRequest,
   UpdateMachineRequest,
   UpdateMetadataRequest,
   WaitMachineRequest,
@@ -16,7 +17,7 @@ import { signalNumber } from "../lib/signals/signals.ts";
 import { between, configFromProto } from "./convert-config.ts";
 import { stateFromProto } from "./convert-machine.ts";
 import type { NewLease } from "./machines/lease.ts";
-import { type Caller, type ImageRef, machineId } from "./machines/machine.ts";
+import { type Caller, type ImageRef, machineId, type StopReason } from "./machines/machine.ts";
 import { MAX_STOP_MS } from "./machines/machine-config.ts";
 import type { MachineState } from "./machines/states.ts";
 import type { Awaited } from "./machines/wait.ts";
@@ -156,6 +157,15 @@ export function stopRequestFromProto(
   );
   violations.throwIfAny();
   return { options: { ...options, why: { source: source ?? "user", message: "" } }, unusedForMs };
+}
+
+/** Converts a suspend, which may be one of a machine that is idle. @throws Fault INVALID_FIELDS */
+export function suspendFromProto(request: Pick<SuspendMachineRequest, "ifUnusedFor" | "source">): {
+  readonly why: StopReason;
+  readonly unusedForMs: number | undefined;
+} {
+  const { options, unusedForMs } = stopRequestFromProto({ signal: "", timeout: undefined, ...request });
+  return { why: options.why ?? { source: "user", message: "" }, unusedForMs };
 }
 
 /** Converts who has asked for something. @throws Fault INVALID_FIELDS */

@@ -3,7 +3,6 @@ import type { Revocations } from "../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { Fault, invalid } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
-import { notBuilt } from "../lib/grpc/server/not-built.ts";
 import { Concurrency } from "../lib/limits/concurrency.ts";
 import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
@@ -26,6 +25,7 @@ import {
   callerFromProto,
   logsFromProto,
   stopRequestFromProto,
+  suspendFromProto,
   waitFromProto,
   watchFromProto,
 } from "./convert-request.ts";
@@ -144,7 +144,13 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       );
       return { machine: toProto(machine) };
     }),
-    suspendMachine: internal(() => notBuilt("SuspendMachine")),
+    suspendMachine: internal(async (req) => {
+      const { why, unusedForMs } = suspendFromProto(req);
+      const right = { nonce: req.leaseNonce };
+      const id = machineId(req.machineId);
+      const { machine, already } = await machines.suspend(id, req.org, why, unusedForMs, right);
+      return { machine: toProto(machine), alreadySuspended: already };
+    }),
     attachProxy: attachProxies(host),
     watchMachines: watchMachines({ hostName: identity.name, store: host.store, clock: host.clock }),
     streamLogs: internalStream(async function* (req, ctx) {

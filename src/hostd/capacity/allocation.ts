@@ -11,6 +11,8 @@ export interface Allocation {
   launchUntilMs: number;
   /** Resources that stay allocated while one VM replaces another. */
   reserved: Resources;
+  /** Disk of the saved VM, or of the one that is being saved. Absent: none. */
+  savedMb?: number;
 }
 
 /** Resources of a stored machine besides its disk. */
@@ -18,16 +20,18 @@ export interface AllocationUse {
   readonly vm?: { readonly id: string; readonly resources: Resources };
   /** How long CPU and memory stay allocated for its first start; 0: not. */
   readonly launchForMs: number;
+  /** Disk of its saved VM. */
+  readonly savedMb?: number;
 }
 
 /**
- * Returns the resources of a machine: its disk, and CPU and memory of its VMs, or more when that is
+ * Returns the resources of a machine: its disk and that of what is saved, and CPU and memory of its VMs, or more when that is
  * reserved.
  */
-export function usageOf({ resources, vms, launchUntilMs, reserved }: Allocation): Resources {
+export function usageOf({ resources, vms, launchUntilMs, reserved, savedMb = 0 }: Allocation): Resources {
   const first = launchUntilMs > 0 ? resources : NOTHING;
   const { cpus, memoryMb } = larger(add(sizeOfVms(vms), first), reserved);
-  return { cpus, memoryMb, diskMb: resources.diskMb };
+  return { cpus, memoryMb, diskMb: resources.diskMb + savedMb };
 }
 
 export function sizeOfVms(vms: ReadonlyMap<string, Resources>): Resources {

@@ -15,6 +15,12 @@ export function holdAwarded(reservationId: string): Fault {
   return new Fault("FAILED_PRECONDITION", "HOLD_AWARDED", message, { reservation_id: reservationId });
 }
 
+export function diskFull(neededMb: number, freeMb: number): Fault {
+  const message = `the host has ${freeMb} MB of disk free; saving the machine needs ${neededMb} MB`;
+  const facts = { needed_mb: String(neededMb), free_mb: String(freeMb) };
+  return new Fault("RESOURCE_EXHAUSTED", "DISK_FULL", message, facts);
+}
+
 export function insufficient(needed: Resources, free: Resources): Fault {
   const facts = {
     asked_cpus: String(needed.cpus),

@@ -2,7 +2,7 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import type { Resources } from "../machines/machine.ts";
 import { type Allocation, Allocations, type AllocationUse, sizeOfVms, usageOf } from "./allocation.ts";
 import { add, atLeastZero, fits, larger, NOTHING, shortage, subtract } from "./amounts.ts";
-import { holdAwarded, holdExpired, insufficient } from "./ledger-faults.ts";
+import { diskFull, holdAwarded, holdExpired, insufficient } from "./ledger-faults.ts";
 
 export interface Hold {
   readonly reservationId: string;
@@ -132,7 +132,8 @@ export class Ledger {
   restore(machineId: string, resources: Resources, use: AllocationUse): void {
     const launchUntilMs = use.launchForMs > 0 ? this.#options.clock.monotonicMs() + use.launchForMs : 0;
     const vms = new Map(use.vm ? [[use.vm.id, use.vm.resources]] : []);
-    this.#allocations.set(machineId, { resources, vms, launchUntilMs, reserved: NOTHING });
+    const { savedMb = 0 } = use;
+    this.#allocations.set(machineId, { resources, vms, launchUntilMs, reserved: NOTHING, savedMb });
     if (launchUntilMs > 0) this.#nextExpiryMs = Math.min(this.#nextExpiryMs, launchUntilMs);
     this.#reclaimExcess();
   }
@@ -169,6 +170,27 @@ export class Ledger {
   releaseLaunch(machineId: string): void {
     this.#allocations.change(machineId, (allocation) => {
       allocation.launchUntilMs = 0;
+    });
+  }
+
+  /**
+   * Allocates disk for a machine's saved VM, in place of what it had for that.
+   *
+   * @throws Fault DISK_FULL; nothing has changed then
+   */
+  allocateSaved(machineId: string, megabytes: number): void {
+    this.#expire();
+    const { savedMb = 0 } = this.#allocation(machineId);
+    const needed = megabytes - savedMb;
+    const free = this.#free().diskMb;
+    if (needed > 0 && needed > free) throw diskFull(needed, Math.max(0, free));
+    this.setSaved(machineId, megabytes);
+  }
+
+  /** Sets the disk of a machine's saved VM: what it takes, or 0 when there is none. */
+  setSaved(machineId: string, megabytes: number): void {
+    this.#allocations.change(machineId, (allocation) => {
+      allocation.savedMb = megabytes;
     });
   }
 

@@ -14,8 +14,12 @@ import type {
 } from "./machine.ts";
 import { countRestart, decideRestart, decideRetry, describeExhausted } from "./own-starts/restarts.ts";
 import { advanced, nextScheduled } from "./own-starts/schedule.ts";
+import { resumeInterrupted, withoutSaved } from "./suspend.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
 import { failedUpdate, settled } from "./update.ts";
+
+/** Longest text of an event. */
+const MAX_MESSAGE = 500;
 
 /** Makes a machine from an award. */
 export function newMachine(
@@ -81,9 +85,14 @@ export function starting(
  * Records that the process runs. Ends an update, unless its process must run for a while before it
  * counts.
  */
-export function started(machine: Machine, startPath: string, at: Stamp): Change {
+export function started(
+  machine: Machine,
+  startPath: string,
+  at: Stamp,
+  resumeFailure?: string | undefined,
+): Change {
   const moved = { ...move(machine, "started", at), lastStartPath: startPath, runAtMs: at.nowMs };
-  const { startCause, startCaller, ...run } = moved;
+  const { startCause, startCaller, saved: _, ...run } = moved;
   const next = beginRun(run, at.nowMs);
   const { update } = machine;
   const isTried = update?.rollbackWithinMs !== undefined && !update.isRollback;
@@ -91,7 +100,9 @@ export function started(machine: Machine, startPath: string, at: Stamp): Change 
     ? { ...next, update: { ...update, readyAtMs: at.nowMs + (update.rollbackWithinMs ?? 0) } }
     : settled(next);
   const source = startCause === "policy" || startCause === "schedule" ? "hostd" : (startCaller ?? "user");
-  return withEvent(running, { type: "start", source }, at);
+  const message =
+    resumeFailure === undefined ? "" : `started anew, as what was saved could not go on: ${resumeFailure}`;
+  return withEvent(running, { type: "start", source, message: message.slice(0, MAX_MESSAGE) }, at);
 }
 
 /**
@@ -108,7 +119,7 @@ export function startFailed(machine: Machine, reason: string, message: string, a
     return withEvent(next, event, at);
   }
   const why = again?.kind === "exhausted" ? `${message}; ${describeExhausted(again.retries)}` : message;
-  return withEvent(settled(withoutVm(move(machine, "failed", at))), { ...event, message: why }, at);
+  return withEvent(withoutSaved(settled(withoutVm(move(machine, "failed", at)))), { ...event, message: why }, at);
 }
 
 /**
@@ -128,16 +139,17 @@ export function restartRefused(machine: Machine, reason: string, message: string
 
 /** Records that a start was cancelled before the process ran. */
 export function startCancelled(machine: Machine, at: Stamp): Change {
-  const next = settled(withoutVm(move(machine, "stopped", at)));
+  const next = withoutSaved(settled(withoutVm(move(machine, "stopped", at))));
   return withEvent(next, { type: "stop", source: "user", message: "stopped before its process ran" }, at);
 }
 
 /**
  * Records that hostd ended during a start, before the process ran. A start without a call becomes
- * due again.
+ * due again; a machine whose saved VM is there is `suspended`.
  */
 export function startInterrupted(machine: Machine, at: Stamp): Change {
   const { startCause: cause, update } = machine;
+  if (machine.saved && !update) return resumeInterrupted(machine, at);
   if (update) return { machine: withoutVm(move(machine, "updating", at)) };
   if (cause === "policy" || cause === "restart") {
     const atMs = cause === "policy" ? { restartAtMs: at.nowMs } : {};
@@ -162,7 +174,7 @@ export function stopping(
 
 /** Records a stop of a machine that has no process: it was never started, failed, or is between two runs. */
 export function stoppedWithoutProcess(machine: Machine, at: Stamp): Change {
-  const { restartAtMs: _at, launchUntilMs: _, ...next } = settled(move(machine, "stopped", at));
+  const { restartAtMs: _at, launchUntilMs: _, ...next } = withoutSaved(settled(move(machine, "stopped", at)));
   const again = machine.state === "created" ? "" : " again";
   const message = `stopped before it was started${again}`;
   return withEvent(next, { type: "stop", source: "user", message }, at);
@@ -215,6 +227,7 @@ function afterExit(
     case "updating":
       if (machine.update?.launch) return { machine: nextGeneration(machine, at) };
       break;
+    case "suspending":
     case "started": {
       const update = failedUpdate(machine, why);
       if (update) return { machine: { ...move(machine, "updating", at), update } };
@@ -250,7 +263,7 @@ export function destroying(
 }
 
 export function destroyed(machine: Machine, at: Stamp): Change {
-  const { lease: _, ...next } = settled(withoutVm(move(machine, "destroyed", at)));
+  const { lease: _, ...next } = withoutSaved(settled(withoutVm(move(machine, "destroyed", at))));
   return { machine: { ...next, ports: [] } };
 }
 

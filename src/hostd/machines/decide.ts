@@ -3,7 +3,7 @@ import { invalidState, type Machine } from "./machine.ts";
 import { isActive } from "./states.ts";
 
 /** The last request that a driver has accepted and not finished. */
-export type Activity = "start" | "stop" | "restart" | "update" | "destroy";
+export type Activity = "start" | "stop" | "suspend" | "restart" | "update" | "destroy";
 
 /**
  * What to do with a request. `interrupt`: cut short the one under way, then run this one. `wait`: decide again when the one under
@@ -24,15 +24,18 @@ export function decideStart(machine: Machine, active: Activity | undefined): Dec
   // The new version runs, and is only watched.
   const isTried = active === "update" && machine.update?.readyAtMs !== undefined;
   if (isTried && machine.state === "started") return { kind: "already" };
+  if (active === "suspend") return { kind: "interrupt" };
   if (active !== undefined) return { kind: "wait" };
   switch (machine.state) {
     case "started":
       return { kind: "already" };
     case "created":
     case "stopped":
+    case "suspended":
     case "failed":
       return { kind: "run" };
     case "stopping":
+    case "suspending":
     case "updating":
       return { kind: "wait" };
     case "restarting":
@@ -55,6 +58,8 @@ export function decideStop(machine: Machine, active: Activity | undefined): Deci
     case "failed":
     case "starting":
     case "started":
+    case "suspending":
+    case "suspended":
     case "stopping":
     case "restarting":
     case "updating":
@@ -62,6 +67,15 @@ export function decideStop(machine: Machine, active: Activity | undefined): Deci
     default:
       return refuse(invalidState(machine, "stopped"));
   }
+}
+
+/** Decides about a suspend, which is of a machine that runs and has nothing under way. */
+export function decideSuspend(machine: Machine, active: Activity | undefined): Decision {
+  if (active === "suspend") return { kind: "join" };
+  if (active === "start" && machine.state === "starting") return { kind: "wait" };
+  if (active !== undefined) return refuse(invalidState(asActive(machine, active), "suspended"));
+  if (machine.state === "suspended") return { kind: "already" };
+  return machine.state === "started" ? { kind: "run" } : refuse(invalidState(machine, "suspended"));
 }
 
 /**
@@ -99,6 +113,13 @@ export function decidePrepare(machine: Machine, active: Activity | undefined): D
     return refuse(invalidState(machine, "prepared"));
   }
   return machine.state === "creating" ? { kind: "run" } : { kind: "already" };
+}
+
+/** Returns a machine as it will be when what is under way has begun. */
+function asActive(machine: Machine, active: Activity): Machine {
+  const states = { stop: "stopping", restart: "restarting", update: "updating" } as const;
+  if (active === "destroy") return asDestroying(machine);
+  return active === "start" || active === "suspend" ? machine : { ...machine, state: states[active] };
 }
 
 /** Returns a machine as `destroying` when a removal was accepted that may not have begun. */

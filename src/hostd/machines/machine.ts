@@ -84,7 +84,7 @@ export interface MachineEvent {
   readonly id: string;
   readonly type:
     | ("launch" | "start" | "exit" | "stop" | "failure" | "destroy")
-    | ("update" | "restart" | "cordon" | "uncordon" | "ready" | "check");
+    | ("update" | "restart" | "suspend" | "cordon" | "uncordon" | "ready" | "check");
   readonly status: MachineState;
   readonly source: EventSource;
   readonly timeMs: number;
@@ -132,6 +132,8 @@ export interface Machine {
   readonly update?: PendingUpdate;
   /** Who has asked for the start that is under way. Absent: a user, or nobody. */
   readonly startCaller?: Caller;
+  /** What a suspend has saved. Set while the machine is `suspended`, and until it has gone on. */
+  readonly saved?: SavedMachine;
   /** When the process of this run was started. */
   readonly runAtMs?: number;
   /** Whether the checks of this run pass. */
@@ -147,6 +149,13 @@ export interface Busy {
   /** When the row of such words has begun. */
   readonly sinceMs: number;
   readonly untilMs: number;
+}
+
+/** The saved VM of a machine. */
+export interface SavedMachine {
+  /** Name of what is saved: the id of the VM. */
+  readonly vmId: string;
+  readonly bytes: number;
 }
 
 /** Last result of a check. */
@@ -241,6 +250,11 @@ export function hostNumberOf(id: MachineId): number {
 /** Returns the digests of the images that a machine uses: during an update there may be two. */
 export function digestsOf({ imageRef, previous }: MachineSpec): readonly string[] {
   return [...new Set([imageRef.digest, ...(previous ? [previous.imageRef.digest] : [])])];
+}
+
+/** Returns the disk that the saved VM of a machine takes, in MB. */
+export function savedMbOf({ saved }: Pick<Machine, "saved">): number {
+  return saved === undefined ? 0 : Math.ceil(saved.bytes / (1024 * 1024));
 }
 
 /** Returns a machine without the events before the newest. */

@@ -17,19 +17,29 @@
  *   updating --> starting               the version that is to run is there
  *   updating --> stopping, stopped      a stop
  *   updating --> created, failed        back in the state before the update
+ *   started --> suspending --> suspended
+ *   suspending --> started              it was not saved: a failure, a start, or a crash of hostd
+ *   suspending --> stopping, stopped    a stop; the process ended by itself
+ *   suspending --> restarting           the process ended and its policy restarts it
+ *   suspended --> starting              it goes on, or is started anew when it cannot
+ *   suspended --> stopped               a stop: what was saved is dropped
+ *   suspended --> updating              what was saved is dropped
+ *   starting --> suspended              a crash of hostd before it went on
  *   creating, created, starting, started, stopping, stopped, failed --> destroying --> destroyed
- *   restarting, updating --> destroying
+ *   restarting, updating, suspending, suspended --> destroying
  *
  * A test compares this diagram with the table below.
  */
 const NEXT: Readonly<Record<MachineState, readonly MachineState[]>> = {
   creating: ["created", "destroying"],
   created: ["starting", "stopped", "updating", "destroying"],
-  starting: ["started", "failed", "stopped", "restarting", "updating", "destroying"],
-  started: ["stopping", "stopped", "restarting", "updating", "destroying"],
+  starting: ["started", "failed", "stopped", "restarting", "updating", "suspended", "destroying"],
+  started: ["stopping", "stopped", "restarting", "updating", "suspending", "destroying"],
   stopping: ["stopped", "destroying"],
   stopped: ["starting", "updating", "destroying"],
   failed: ["starting", "stopped", "updating", "destroying"],
+  suspending: ["suspended", "started", "stopping", "stopped", "restarting", "destroying"],
+  suspended: ["starting", "stopped", "updating", "destroying"],
   restarting: ["starting", "stopping", "stopped", "failed", "updating", "destroying"],
   updating: ["starting", "stopping", "stopped", "created", "failed", "destroying"],
   destroying: ["destroyed"],
@@ -38,7 +48,7 @@ const NEXT: Readonly<Record<MachineState, readonly MachineState[]>> = {
 
 export const MACHINE_STATES = [
   ...["creating", "created", "starting", "started", "stopping", "stopped"],
-  ...["failed", "restarting", "updating", "destroying", "destroyed"],
+  ...["failed", "suspending", "suspended", "restarting", "updating", "destroying", "destroyed"],
 ] as const;
 
 export type MachineState = (typeof MACHINE_STATES)[number];
@@ -52,7 +62,7 @@ export function canMove(from: MachineState, to: MachineState): boolean {
 }
 
 export function isStartable(state: MachineState): boolean {
-  return state === "created" || state === "stopped" || state === "failed";
+  return state === "created" || state === "stopped" || state === "suspended" || state === "failed";
 }
 
 /** Whether a machine in this state runs, or is about to run again: a plain destroy is refused, and it may have a VM. */
@@ -61,6 +71,7 @@ export function isActive(state: MachineState): boolean {
     case "starting":
     case "started":
     case "stopping":
+    case "suspending":
     case "restarting":
     case "updating":
       return true;

@@ -39,13 +39,15 @@ export function updated(
   const { image: _image, previous: _previous, ...identity } = machine.spec;
   const spec: MachineSpec = { ...identity, ...version };
   const event = { type: "update", source: "user" } as const;
-  const { restarts: _restarts, restartAtMs: _at, ...kept } = machine;
+  const { restarts: _restarts, restartAtMs: _at, saved: _saved, ...kept } = machine;
   const isBetweenRuns = machine.state === "restarting" && machine.vmId === undefined;
   if (isBetweenRuns && !willLaunch(machine, options)) {
     return withEvent({ ...scheduled(move(kept, "stopped", at), spec, at), ports: placed.ports }, event, at);
   }
   if (!willSwitch(machine, options)) {
-    return withEvent({ ...scheduled(nextGeneration(kept, at), spec, at), ports: placed.ports }, event, at);
+    // What was saved is of the old version.
+    const next = machine.state === "suspended" ? move(kept, "stopped", at) : nextGeneration(kept, at);
+    return withEvent({ ...scheduled(next, spec, at), ports: placed.ports }, event, at);
   }
   const next = scheduled(move(kept, "updating", at), { ...spec, previous: versionOf(machine.spec) }, at);
   const { rollbackWithinMs } = options;

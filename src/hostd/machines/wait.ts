@@ -35,6 +35,8 @@ const WITHOUT_A_CALL: Readonly<Record<MachineState, (ahead: Ahead) => readonly M
     ...(autoDestroy ? (["destroying"] as const) : []),
     ...startedBySchedule(isScheduled),
   ],
+  suspending: () => ["suspended", "started"],
+  suspended: ({ isScheduled }) => startedBySchedule(isScheduled),
   failed: ({ isScheduled }) => startedBySchedule(isScheduled),
   restarting: () => ["starting", "stopped", "failed"],
   updating: () => ["starting", "created", "stopped", "failed"],

@@ -12,8 +12,10 @@ import {
   decideReplace,
   decideStart,
   decideStop,
+  decideSuspend,
 } from "../machines/decide.ts";
-import type { Caller, Machine, MachineId, StartCause } from "../machines/machine.ts";
+import type { Caller, Machine, MachineId, StartCause, StopReason } from "../machines/machine.ts";
+import { suspendFailed, withoutSaved } from "../machines/suspend.ts";
 import type { Proxies } from "../proxies/proxies.ts";
 import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
@@ -22,11 +24,12 @@ import { type IdleStop, IdleStops } from "./idle-stops.ts";
 import { type Guard, type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
-import { type Accepted, cancelled, cutShort, passed, type StopResult } from "./requests/accepted.ts";
+import { type Accepted, cancelled, cutShort, resumedEarly, passed, type StopResult } from "./requests/accepted.ts";
 import { Pulls } from "./requests/pulls.ts";
 import { RequestQueue } from "./requests/request-queue.ts";
 import { launchAgain, type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
 import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
+import { noteSaved, type SuspendParts, suspend } from "./suspend-operation.ts";
 import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
 
 export type DriverParts = RuntimeParts &
@@ -35,7 +38,8 @@ export type DriverParts = RuntimeParts &
   RestartParts &
   UpdateParts &
   RemoveParts &
-  DueParts & { readonly vmm: Pick<Vmm, "adopt">; readonly proxies: Proxies };
+  SuspendParts &
+  DueParts & { readonly vmm: Pick<Vmm, "adopt" | "saved" | "hasSaved">; readonly proxies: Proxies };
 
 /**
  * Takes the operations on one machine one at a time. A request that was accepted is finished even
@@ -55,6 +59,7 @@ export class Driver {
     this.#due = new DueWork(this, parts);
     this.#queue = new RequestQueue(() => this.#due.arm());
     this.runtime = new MachineRuntime(id, parts, (after, before) => {
+      if (before.saved && before.saved.vmId !== after.saved?.vmId) this.#dropSaved(before.saved.vmId);
       parts.proxies.stateChanged(after, before);
       this.#due.changed(after, before);
     });
@@ -96,7 +101,9 @@ export class Driver {
         const { machine } = this;
         return { machine, previous: machine.state, already: true, startPath: machine.lastStartPath };
       }
-      if (decision.kind === "wait") {
+      if (decision.kind === "interrupt" && this.#queue.last)
+        cutShort(this.#queue.last, resumedEarly(this.machine.id), {});
+      if (decision.kind === "wait" || decision.kind === "interrupt") {
         await abortable(this.#queue.last ? passed(this.#queue.last) : this.#endWhatIsLeft(), signal);
       } else {
         const result = await this.#joinStart(guard, caller);
@@ -185,6 +192,57 @@ export class Driver {
     this.#idleStops.require(this.machine, this.activity, idle);
     this.#stops += 1;
     return this.#beginStop(options, (stopOperation) => stopOperation.run(), idle);
+  }
+
+  /**
+   * Saves the machine and ends its VM. The next start goes on where it was.
+   *
+   * @param guard refuses a call that may not suspend it, also when its turn has come
+   * @param unusedForMs as of {@link stopIdle}; undefined: whether it is idle or not
+   * @throws Fault INVALID_STATE, MACHINE_IN_USE; as {@link suspend} does
+   */
+  async suspend(guard: Guard, why: StopReason, unusedForMs?: number): Promise<StopResult> {
+    const check = (machine: Machine, active: Activity | undefined): void => {
+      if (unusedForMs === undefined) guard(machine);
+      else this.#idleStops.require(machine, active, { unusedForMs, guard });
+    };
+    for (;;) {
+      const decision = allowed(decideSuspend(this.machine, this.activity));
+      const { last } = this.#queue;
+      if (decision.kind === "already") {
+        await this.runtime.untilDurable();
+        return { machine: this.machine, already: true };
+      }
+      if (decision.kind === "join" && last?.kind === "suspend") {
+        try {
+          return { machine: await last.done, already: false };
+        } catch (err) {
+          // Its conditions need not hold: this one has none.
+          if (unusedForMs !== undefined || !hasReason(err, "MACHINE_IN_USE")) throw err;
+          continue;
+        }
+      }
+      if (decision.kind === "run") break;
+      if (last) await passed(last);
+    }
+    check(this.machine, this.activity);
+    return { machine: await this.#beginSuspend(check, why), already: false };
+  }
+
+  #beginSuspend(
+    check: (machine: Machine, active: Activity | undefined) => void,
+    why: StopReason,
+  ): Promise<Machine> {
+    const { runtime } = this;
+    const cancellation = new AbortController();
+    const guard = (machine: Machine): void => {
+      check(machine, undefined);
+      // From here on, a proxy that begins to use it learns of the suspend.
+      this.#parts.proxies.leave(machine.id);
+    };
+    const done = this.#queue.after(() => suspend(runtime, this.#parts, cancellation.signal, guard, why));
+    this.#parts.proxies.settleAfter(runtime.id, done);
+    return this.#accept({ kind: "suspend", done, cancellation });
   }
 
   #stop(options: StopOptions): Promise<StopResult> {
@@ -281,16 +339,30 @@ export class Driver {
 
   async #adoptVm(vmId: string): Promise<void> {
     const { runtime } = this;
+    const { vmm } = this.#parts;
+    if (this.machine.state === "suspending" && vmm.hasSaved?.(vmId)) {
+      const bytes = (await vmm.saved?.())?.find(({ name }) => name === vmId)?.bytes ?? 0;
+      await noteSaved(runtime, this.#parts, { vmId, bytes });
+      return;
+    }
     const sink = this.#parts.logs.sink({ id: runtime.id, org: this.machine.spec.org });
-    const vm = await this.#parts.vmm.adopt(vmId, sink);
+    const vm = await vmm.adopt(vmId, sink);
     if (vm) {
       await runtime.note((machine, at) =>
-        machine.state === "starting" ? started(machine, vm.startPath, at) : undefined,
+        machine.state === "starting"
+          ? started(machine, vm.startPath, at)
+          : machine.state === "suspending"
+            ? suspendFailed(machine, "SUSPEND_INTERRUPTED", "the host's daemon restarted: it goes on", at)
+            : undefined,
       );
       runtime.take(vm);
       this.#resumeStop();
     } else if (this.machine.state === "starting") {
-      await runtime.note(startInterrupted);
+      const { saved } = this.machine;
+      const isThere = saved !== undefined && vmm.hasSaved?.(saved.vmId) === true;
+      await runtime.note((machine, at) =>
+        startInterrupted(isThere ? machine : withoutSaved(machine), at),
+      );
       runtime.tearDown(vmId);
     } else {
       await runtime.abandonVm(vmId, "it ended while the host's daemon was down");
@@ -352,6 +424,15 @@ export class Driver {
     this.#accept({ kind: "stop", done, stopOperation, isConditional: idle !== undefined });
     for (const each of before) cutShort(each, cancelled(this.machine.id, "stopped"), options);
     return done;
+  }
+
+  /** Removes what was saved, which is used up or of no use. The sweep removes what is left. */
+  #dropSaved(name: string): void {
+    const { vmm, ledger } = this.#parts;
+    ledger.setSaved(this.runtime.id, 0);
+    vmm.dropSaved?.(name).catch((error: unknown) => {
+      logger.warn("could not remove a saved VM", { machine_id: this.runtime.id, name, error });
+    });
   }
 
   #accept<A extends Accepted>(accepted: A): A["done"] {

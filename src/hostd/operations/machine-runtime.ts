@@ -110,6 +110,17 @@ export class MachineRuntime {
     this.#parts.checks.begin(this, vm);
   }
 
+  /** Stores that a VM is not needed any more, as it is saved, and destroys it. */
+  async rest(vmId: string, step: Step): Promise<void> {
+    const { durable } = await this.note((machine, at) =>
+      machine.vmId === vmId ? step(machine, at) : undefined,
+    );
+    if (this.machine.vmId === vmId) return;
+    this.#vm = undefined;
+    this.#ended = Promise.resolve();
+    this.tearDown(vmId, durable);
+  }
+
   /** Destroys a VM that is unknown or does not answer, and notes its end. */
   async abandonVm(vmId: string, detail: string): Promise<void> {
     await this.#parts.vmm.destroy(vmId);

@@ -20,6 +20,7 @@ import {
   type MachineId,
   type MachineSpec,
   notFound,
+  type StopReason,
 } from "../machines/machine.ts";
 import { isActive } from "../machines/states.ts";
 import { type Awaited, decideWait, waitTimeout, wantedOf } from "../machines/wait.ts";
@@ -152,6 +153,22 @@ export class Machines {
   ): Promise<StopResult> {
     const driver = this.driver(this.guarded(id, org, right).id);
     return driver.stopIdle(options, { unusedForMs, guard: this.#guard(right) });
+  }
+
+  /**
+   * Saves a machine and ends its VM; see {@link Driver.suspend}.
+   *
+   * @param unusedForMs how long no proxy must have used it; undefined: whether it is idle or not
+   */
+  async suspend(
+    id: MachineId,
+    org: string,
+    why: StopReason,
+    unusedForMs: number | undefined,
+    right: Right = {},
+  ): Promise<StopResult> {
+    const driver = this.driver(this.guarded(id, org, right).id);
+    return driver.suspend(this.#guard(right), why, unusedForMs);
   }
 
   /**

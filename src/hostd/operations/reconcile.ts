@@ -6,7 +6,7 @@ import type { Ports } from "../capacity/ports.ts";
 import type { ImageCacheClient, Pin } from "../images/imagecache-client.ts";
 import type { LogStore } from "../logs/log-store.ts";
 import { machineOfVm } from "../machines/ids.ts";
-import { digestsOf, type Machine } from "../machines/machine.ts";
+import { digestsOf, type Machine, savedMbOf } from "../machines/machine.ts";
 import { isActive } from "../machines/states.ts";
 import type { Store } from "../store/store.ts";
 import type { Vmm } from "../vmm/vmm.ts";
@@ -16,7 +16,7 @@ import type { Teardowns } from "./teardowns.ts";
 
 export interface ReconcileParts {
   readonly store: Pick<Store, "all" | "get" | "prune">;
-  readonly vmm: Pick<Vmm, "list" | "destroy">;
+  readonly vmm: Pick<Vmm, "list" | "destroy" | "saved" | "dropSaved">;
   readonly ledger: Pick<Ledger, "restore" | "reserve">;
   readonly ports: Pick<Ports, "restore">;
   readonly images: Pick<ImageCacheClient, "pin" | "reconcilePins">;
@@ -45,6 +45,7 @@ export async function reconcileAtStart(host: ReconcileParts, machines: Machines)
 export async function sweep(host: ReconcileParts, machines: Machines): Promise<void> {
   for (const { id } of machines.list()) await sweepMachine(host, machines.driver(id));
   await attempt("destroy leftover VMs", () => destroyLeftoverVms(host, machines));
+  await attempt("remove leftover saved VMs", () => dropLeftoverSaved(host));
   await attempt("remove leftover logs", () => removeLeftoverLogs(host));
   await attempt("reconcile pins", () => reconcilePins(host, machines));
   await attempt("prune destroyed machines", () =>
@@ -71,7 +72,7 @@ function restore(host: ReconcileParts, machine: Machine): void {
   // While an update stops the old VM, the spec has the new size already.
   const size = state === "updating" ? (previous?.resources ?? resources) : resources;
   const vm = vmId === undefined ? {} : { vm: { id: vmId, resources: size } };
-  host.ledger.restore(id, resources, { launchForMs, ...vm });
+  host.ledger.restore(id, resources, { launchForMs, ...vm, savedMb: savedMbOf(machine) });
   const isBetween = state === "restarting" && machine.restartAtMs === undefined;
   if (isBetween || update?.launch) host.ledger.reserve(id, previous?.resources);
   host.ports.restore([...machine.ports, ...(update?.previousPorts ?? [])]);
@@ -106,6 +107,18 @@ async function destroyLeftoverVms(host: ReconcileParts, machines: Machines): Pro
   for (const vmId of leftovers) {
     logger.info("destroying a VM that no machine has", { vm_id: vmId });
     await attempt("destroy a leftover VM", () => host.vmm.destroy(vmId), vmId);
+  }
+}
+
+/** Removes saved VMs that no machine has. */
+async function dropLeftoverSaved({ vmm, store }: ReconcileParts): Promise<void> {
+  const saved = (await vmm.saved?.()) ?? [];
+  // Read after the list: the VM of a save has its own id before it has been saved.
+  const known = new Set([...store.all()].flatMap(({ vmId, saved: of }) => [vmId, of?.vmId]));
+  for (const { name } of saved) {
+    if (known.has(name)) continue;
+    logger.info("removing a saved VM that no machine has", { name });
+    await attempt("remove a leftover saved VM", async () => vmm.dropSaved?.(name), name);
   }
 }
 

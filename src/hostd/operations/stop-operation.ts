@@ -154,9 +154,11 @@ export class StopOperation {
 function intendStop(machine: Machine, stop: PendingStop, at: Stamp, why?: StopReason): Change | undefined {
   switch (machine.state) {
     case "started":
+    case "suspending":
       return stopping(machine, stop, at, why);
     case "created":
     case "failed":
+    case "suspended":
     case "restarting":
     case "updating":
       return machine.vmId === undefined

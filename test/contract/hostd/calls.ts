@@ -4,6 +4,7 @@ import {
   type HostServiceClient,
   type PrepareMachineResponse,
   RestartMachineRequest,
+  SuspendMachineRequest,
   UpdateMetadataRequest,
   WaitMachineRequest,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
@@ -102,6 +103,8 @@ export function calls(client: HostServiceClient, host: Host) {
         DestroyMachineRequest.create({ machineId, force: true, ignoreLease: true }),
         scope,
       ),
+    suspend: (machineId: string, fields: Partial<SuspendMachineRequest> = {}) =>
+      call(client, client.suspendMachine, SuspendMachineRequest.create({ machineId, ...fields }), scope),
     getHost: () => call(client, client.getHost, {}, scope),
     restart: (machineId: string, fields: Partial<RestartMachineRequest> = {}) =>
       call(client, client.restartMachine, RestartMachineRequest.create({ machineId, ...fields }), scope),

@@ -45,8 +45,10 @@ export async function admit(
   try {
     span.setAttribute("windhover.start.queue_length", starts.length);
     const enteredMs = clock.monotonicMs();
-    const { org, resources } = runtime.machine.spec;
-    const reserveWarm = () => vmm.reserveWarm?.(vmId, resources) ?? false;
+    const { spec, saved } = runtime.machine;
+    const { org, resources } = spec;
+    // A saved VM needs none.
+    const reserveWarm = () => saved === undefined && (vmm.reserveWarm?.(vmId, resources) ?? false);
     const release = await starts.enter(org, signal, reserveWarm);
     span.setAttribute("windhover.start.queue_ms", clock.monotonicMs() - enteredMs);
     return release;

@@ -83,7 +83,7 @@ export async function launch(
       const stored = withSpan("hostd.store", {}, () => storeIntent(runtime, plan));
       const vm = await bringUp(runtime, parts, plan, stored, signal);
       span.setAttribute(attribute.startPath, vm.startPath);
-      await runtime.note((machine, at) => started(machine, vm.startPath, at));
+      await runtime.note((machine, at) => started(machine, vm.startPath, at, vm.resumeFailure));
       runtime.take(vm);
       return { machine: runtime.machine, previous, already: false, startPath: vm.startPath };
     } finally {
@@ -193,6 +193,7 @@ async function launchOrAbandon(
     workload: work,
     sink: logs.sink({ id, org: machine.spec.org }),
     stored,
+    ...(machine.saved ? { resumeFrom: { name: machine.saved.vmId, isKept: false } } : {}),
   };
   const launching = vmm.launch(request, signal);
   try {

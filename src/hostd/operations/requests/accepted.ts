@@ -26,6 +26,7 @@ export type Accepted =
       readonly stopOperation: Pick<StopOperation, "escalate">;
       readonly trial?: Trial;
     }
+  | { readonly kind: "suspend"; readonly done: Promise<Machine>; readonly cancellation: AbortController }
   | { readonly kind: "destroy"; readonly done: Promise<Machine> };
 
 /** The time in which the process of a new version runs, and does not count yet. */
@@ -44,11 +45,17 @@ export async function passed(accepted: Accepted): Promise<void> {
   await Promise.race(over);
 }
 
-/** Cancels a start, and shortens a stop, for what comes after it. */
+/** Cancels a start or a suspend, and shortens a stop, for what comes after it. */
 export function cutShort(accepted: Accepted, reason: Fault, options: StopOptions): void {
   if (accepted.kind === "destroy") return;
   if (accepted.kind !== "stop") accepted.cancellation.abort(reason);
-  if (accepted.kind !== "start") accepted.stopOperation.escalate(options);
+  if (accepted.kind !== "start" && accepted.kind !== "suspend") accepted.stopOperation.escalate(options);
+}
+
+/** Makes the fault of a suspend that a start has cut short. */
+export function resumedEarly(id: string): Fault {
+  const message = `machine ${id} was started before it was suspended: it goes on`;
+  return new Fault("ABORTED", "SUSPEND_CANCELLED", message, { machine_id: id });
 }
 
 /** Makes the fault of a start that something else has cut short. */

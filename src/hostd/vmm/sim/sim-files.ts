@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFileSync } from "../../../lib/stores/durable-file.ts";
-import type { VmExit } from "../vmm.ts";
+import type { StartPath, VmExit } from "../vmm.ts";
 import type { SimScript } from "./sim-script.ts";
 
 /** A simulated VM on disk. This and the time of day define its behaviour, also without a hostd. */
@@ -9,6 +9,8 @@ export interface SimRecord {
   /** Undefined until its process has been exec'ed. */
   readonly startedAtUs?: number;
   readonly script: Pick<SimScript, "runForMs" | "ending" | "onSignal" | "isDeaf">;
+  /** Absent: cold. */
+  readonly startPath?: StartPath;
   /** Set when a signal, not the script, has ended it. */
   readonly exit?: VmExit;
 }

@@ -9,7 +9,8 @@ const MAX_TIMER_MS = 2 ** 30;
 
 export class SimVm implements Vm {
   readonly id: string;
-  readonly startPath: StartPath = "cold";
+  readonly startPath: StartPath;
+  readonly resumeFailure: string | undefined;
   readonly phases: readonly Phase[];
   readonly startedAtUs: number;
   readonly exited: Promise<VmExit>;
@@ -30,8 +31,11 @@ export class SimVm implements Vm {
     record: SimRecord & { startedAtUs: number },
     phases: readonly Phase[],
     files: SimFiles,
+    resumeFailure?: string,
   ) {
     this.id = id;
+    this.startPath = record.startPath ?? "cold";
+    this.resumeFailure = resumeFailure;
     this.phases = phases;
     this.startedAtUs = record.startedAtUs;
     this.exited = this.#exit.promise;
@@ -94,6 +98,22 @@ export class SimVm implements Vm {
     const { ports, onChange } = this.#watched;
     const initial = this.#record.script.isDeaf ? "closed" : "open";
     onChange(ports.map((port) => ({ port, state: this.#ports.get(port) ?? initial })));
+  }
+
+  /** Stops the process, and returns what another VM needs to go on with it; undefined: it has ended. */
+  freeze(): SimRecord | undefined {
+    if (this.#hasEnded) return undefined;
+    for (const exec of this.#execs) exec.interrupt();
+    clearTimeout(this.#timer);
+    const { script } = this.#record;
+    const { runForMs } = script;
+    const left = runForMs === undefined ? undefined : runForMs - (Date.now() - this.startedAtUs / 1_000);
+    return { script: { ...script, runForMs: left === undefined ? undefined : Math.max(0, left) } };
+  }
+
+  /** Lets the process go on. */
+  thaw(): void {
+    if (!this.#hasEnded) this.#watch();
   }
 
   async detach(): Promise<void> {

@@ -1,7 +1,11 @@
+import { join } from "node:path";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import {
   LaunchError,
   type LaunchRequest,
+  type ResumeFrom,
+  type SavedVm,
+  type SaveOptions,
   untilStored,
   type Vm,
   type Vmm,
@@ -12,6 +16,8 @@ import { SimFiles, type SimRecord } from "./sim-files.ts";
 import { simScript } from "./sim-script.ts";
 import { SimVm } from "./sim-vm.ts";
 
+/** What a saved VM takes of the disk. */
+const SAVED_BYTES = 8 * 1024 * 1024;
 /** The longest timer there is. */
 const HANG_MS = 2 ** 31 - 1;
 
@@ -25,7 +31,7 @@ export interface SimOptions {
 }
 
 /** A call that {@link SimVmm.failNext} can make fail. */
-export type SimFault = "launch" | "adopt" | "destroy";
+export type SimFault = "launch" | "adopt" | "destroy" | "save" | "resume";
 
 /** A VMM that only pretends to run VMs, for tests of scale and faults. */
 export class SimVmm implements Vmm {
@@ -37,6 +43,8 @@ export class SimVmm implements Vmm {
     reason: "HOSTD_VMM=sim: nothing runs",
   };
   readonly #files: SimFiles;
+  /** Saved VMs, by name. */
+  readonly #saved: SimFiles;
   readonly #options: SimOptions;
   readonly #vms = new Map<string, SimVm>();
   readonly #faults = new Map<SimFault, number>();
@@ -44,6 +52,7 @@ export class SimVmm implements Vmm {
   constructor(options: SimOptions) {
     this.#options = options;
     this.#files = new SimFiles(options.dir);
+    this.#saved = new SimFiles(join(options.dir, "saved"));
   }
 
   /** Makes the next `times` calls of a kind fail. */
@@ -56,7 +65,8 @@ export class SimVmm implements Vmm {
     return this.#vms.get(vmId);
   }
 
-  async launch({ vmId, workload, sink, stored }: LaunchRequest, signal: AbortSignal): Promise<Vm> {
+  async launch(request: LaunchRequest, signal: AbortSignal): Promise<Vm> {
+    const { vmId, workload, sink, stored, resumeFrom } = request;
     const startUs = Date.now() * 1_000;
     const script = simScript(workload.argv);
     const record: SimRecord = { script };
@@ -69,12 +79,14 @@ export class SimVmm implements Vmm {
       await untilStored(stored, signal);
       if (script.launchError) throw script.launchError;
       const startedAtUs = Date.now() * 1_000;
-      const started = { ...record, startedAtUs };
+      const resumed = resumeFrom && this.#resume(resumeFrom);
+      const resumeFailure = resumeFrom && !resumed ? "there is no such saved VM" : undefined;
+      const started = { ...record, ...resumed, startedAtUs };
       this.#files.write(vmId, started);
       const phases = [{ name: "sim.launch", startUs, endUs: Date.now() * 1_000 }];
-      const vm = new SimVm(vmId, started, phases, this.#files);
+      const vm = new SimVm(vmId, started, phases, this.#files, resumeFailure);
       this.#vms.set(vmId, vm);
-      void writeLines(script.lines, sink);
+      if (!resumed) void writeLines(script.lines, sink);
       signal.throwIfAborted();
       return vm;
     } catch (err) {
@@ -86,13 +98,49 @@ export class SimVmm implements Vmm {
   async adopt(vmId: string, _sink: VmSink): Promise<Vm | undefined> {
     if (this.#fails("adopt")) throw new Error("injected failure");
     const record = this.#files.read(vmId);
-    if (record?.startedAtUs === undefined) {
+    if (record?.startedAtUs === undefined || this.hasSaved(vmId)) {
       this.#files.remove(vmId);
       return undefined;
     }
     const vm = new SimVm(vmId, { ...record, startedAtUs: record.startedAtUs }, [], this.#files);
     this.#vms.set(vmId, vm);
     return vm;
+  }
+
+  async save(vmId: string, { name, goesOn }: SaveOptions, signal: AbortSignal): Promise<SavedVm> {
+    const vm = this.#vms.get(vmId);
+    const record = vm?.freeze();
+    if (!vm || !record) throw new Error("the process has ended");
+    try {
+      const latencyMs = this.#latency();
+      if (latencyMs > 0) await sleep(latencyMs, signal);
+      signal.throwIfAborted();
+      if (this.#fails("save")) throw new Error("injected failure");
+      this.#saved.write(name, record);
+      if (goesOn) vm.thaw();
+      return { name, bytes: SAVED_BYTES };
+    } catch (err) {
+      vm.thaw();
+      throw err;
+    }
+  }
+
+  async saved(): Promise<readonly SavedVm[]> {
+    return this.#saved.list().map((name) => ({ name, bytes: SAVED_BYTES }));
+  }
+
+  hasSaved(name: string): boolean {
+    return this.#saved.read(name) !== undefined;
+  }
+
+  async dropSaved(name: string): Promise<void> {
+    if (this.hasSaved(name)) this.#saved.remove(name);
+  }
+
+  #resume({ name, isKept }: ResumeFrom): SimRecord | undefined {
+    const record = this.#fails("resume") ? undefined : this.#saved.read(name);
+    if (record && !isKept) this.#saved.remove(name);
+    return record && { ...record, startPath: isKept ? "snapshot" : "resume" };
   }
 
   async destroy(vmId: string): Promise<void> {

@@ -70,6 +70,21 @@ const CASES: Readonly<Record<string, Case>> = {
     before: idle([]),
     change: (host, id) => host.update(id, { digest: OTHER }),
   },
+  "a suspend": { before: running, change: (host, id) => host.suspend(id) },
+  "a start of a suspended machine": {
+    before: async (host) => {
+      await running(host);
+      await host.suspend(host.machines.list()[0]?.id ?? "");
+    },
+    change: (host, id) => host.start(id, { watchMs: 0 }),
+  },
+  "a stop of a suspended machine": {
+    before: async (host) => {
+      await running(host);
+      await host.suspend(host.machines.list()[0]?.id ?? "");
+    },
+    change: (host, id) => host.stop(id),
+  },
   "a restart by the policy": {
     before: idle(ENDS, { restart: { policy: "always", maxRetries: 1 } }),
     change: runsUntil(MachineState.STOPPED),
@@ -91,7 +106,10 @@ function wrongWith({ id, state, spec, update, events }: Machine): string[] {
   const ran = events.some(({ type }) => type === "start");
   const wrong: string[] = [];
   if (update || spec.previous) wrong.push("its update is not over");
-  if (program.startsWith("/bin/") && ran && state !== "started" && !wasInterrupted)
+  const rests = events.some(({ type, status }) => type === "suspend" && (status === "suspended" || status === "stopped"));
+  if (rests && state !== "suspended" && state !== "started" && state !== "stopped")
+    wrong.push(`a suspend leaves it ${state}`);
+  if (program.startsWith("/bin/") && ran && state !== "started" && !wasInterrupted && !rests)
     wrong.push(`${program} is ${state}`);
   if (program === "sim-exec-fail") wrong.push("the version that cannot be run is there");
   if (spec.config.autoDestroy && ran && state !== "destroyed" && !wasInterrupted)

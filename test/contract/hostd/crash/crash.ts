@@ -1,4 +1,5 @@
 import { expect, vi } from "vitest";
+import { savedMbOf } from "../../../../src/hostd/machines/machine.ts";
 import { type FakeImages, startHost, type TestHost } from "../fixture.ts";
 import { Death } from "./death.ts";
 
@@ -19,7 +20,12 @@ export async function expectRightness(host: TestHost): Promise<void> {
       expect(machines.map(({ state }) => state)).not.toContain("destroying");
       const { running, allocated } = host.host.ledger.sums();
       expect(running.memoryMb).toBe(256 * withVm.length);
-      expect(allocated.diskMb).toBe(1_024 * machines.filter(({ state }) => state !== "destroyed").length);
+      const savedMb = machines.reduce((sum, machine) => sum + savedMbOf(machine), 0);
+      const there = machines.filter(({ state }) => state !== "destroyed");
+      expect(allocated.diskMb).toBe(1_024 * there.length + savedMb);
+      const suspended = machines.filter(({ state }) => state === "suspended");
+      const saved = await host.sim.saved();
+      expect(saved.map(({ name }) => name).sort()).toEqual(suspended.map((each) => each.saved?.vmId).sort());
       expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, index) => index + 1));
       const reported = machines.map(
         ({ id }) => entries.findLast(({ machine }) => machine.id === id)?.machine.generation,

@@ -61,6 +61,10 @@ export class Death {
       },
       destroy: (vmId) => this.#around("destroy VM", () => vmm.destroy(vmId)),
       list: () => this.#around("list", () => vmm.list()),
+      save: (...given) => this.#around("save", () => present(vmm.save?.(...given))),
+      saved: () => this.#around("saved", () => present(vmm.saved?.())),
+      hasSaved: (name) => vmm.hasSaved?.(name) ?? false,
+      dropSaved: (name) => this.#around("drop saved", () => present(vmm.dropSaved?.(name))),
       close: () => vmm.close(),
     };
   }
@@ -69,6 +73,7 @@ export class Death {
     return {
       id: vm.id,
       startPath: vm.startPath,
+      resumeFailure: vm.resumeFailure,
       phases: vm.phases,
       startedAtUs: vm.startedAtUs,
       exited: vm.exited.then((exit) => (this.#alive("exit") ? exit : NEVER)),
@@ -95,4 +100,10 @@ export class Death {
     this.steps.push(step);
     return true;
   }
+}
+
+/** The simulator saves VMs. */
+function present<T>(result: T | undefined): T {
+  if (result === undefined) throw new Error("this VMM saves no VMs");
+  return result;
 }

@@ -1,0 +1,37 @@
+import type { Change, Machine, SavedMachine, StopReason } from "./machine.ts";
+import { move, type Stamp, withEvent } from "./stamp.ts";
+
+/** Begins a save of a machine that runs. */
+export function suspending(machine: Machine, why: StopReason, at: Stamp): Change {
+  return withEvent(move(machine, "suspending", at), { type: "suspend", ...why }, at);
+}
+
+/** Records that a machine is saved: its VM is not needed any more. */
+export function suspended(machine: Machine, saved: SavedMachine, at: Stamp): Change {
+  const { vmId: _vm, ...rest } = move(machine, "suspended", at);
+  const { runAtMs: _at, isReady: _ready, checks: _checks, busy: _busy, ...ended } = rest;
+  return withEvent({ ...ended, saved }, { type: "suspend", source: "hostd" }, at);
+}
+
+/** Records that a machine was not saved, and goes on. */
+export function suspendFailed(machine: Machine, reason: string, message: string, at: Stamp): Change {
+  const event = { type: "failure", source: "hostd", reason, message } as const;
+  return withEvent(move(machine, "started", at), event, at);
+}
+
+/** Records that hostd ended before a saved machine went on: it is as it was. */
+export function resumeInterrupted(machine: Machine, at: Stamp): Change {
+  const { vmId: _vm, startCause: _cause, startCaller: _caller, ...next } = move(machine, "suspended", at);
+  const message = "the host's daemon restarted before it went on; start it again";
+  return withEvent(
+    next,
+    { type: "failure", source: "hostd", reason: "START_INTERRUPTED", message },
+    at,
+  );
+}
+
+/** Returns a machine whose saved VM is used up, or of no use any more. */
+export function withoutSaved(machine: Machine): Machine {
+  const { saved: _, ...rest } = machine;
+  return rest;
+}
