@@ -14,8 +14,8 @@ import type {
 } from "./machine.ts";
 import { countRestart, decideRestart, decideRetry, describeExhausted } from "./own-starts/restarts.ts";
 import { advanced, nextScheduled } from "./own-starts/schedule.ts";
-import { resumeInterrupted, withoutSaved } from "./suspend.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
+import { resumeInterrupted, withoutSaved } from "./suspend.ts";
 import { failedUpdate, settled } from "./update.ts";
 
 /** Longest text of an event. */
@@ -119,7 +119,11 @@ export function startFailed(machine: Machine, reason: string, message: string, a
     return withEvent(next, event, at);
   }
   const why = again?.kind === "exhausted" ? `${message}; ${describeExhausted(again.retries)}` : message;
-  return withEvent(withoutSaved(settled(withoutVm(move(machine, "failed", at)))), { ...event, message: why }, at);
+  return withEvent(
+    withoutSaved(settled(withoutVm(move(machine, "failed", at)))),
+    { ...event, message: why },
+    at,
+  );
 }
 
 /**

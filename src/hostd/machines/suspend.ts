@@ -23,11 +23,7 @@ export function suspendFailed(machine: Machine, reason: string, message: string,
 export function resumeInterrupted(machine: Machine, at: Stamp): Change {
   const { vmId: _vm, startCause: _cause, startCaller: _caller, ...next } = move(machine, "suspended", at);
   const message = "the host's daemon restarted before it went on; start it again";
-  return withEvent(
-    next,
-    { type: "failure", source: "hostd", reason: "START_INTERRUPTED", message },
-    at,
-  );
+  return withEvent(next, { type: "failure", source: "hostd", reason: "START_INTERRUPTED", message }, at);
 }
 
 /** Returns a machine whose saved VM is used up, or of no use any more. */

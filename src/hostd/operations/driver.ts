@@ -24,7 +24,14 @@ import { type IdleStop, IdleStops } from "./idle-stops.ts";
 import { type Guard, type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
-import { type Accepted, cancelled, cutShort, resumedEarly, passed, type StopResult } from "./requests/accepted.ts";
+import {
+  type Accepted,
+  cancelled,
+  cutShort,
+  passed,
+  resumedEarly,
+  type StopResult,
+} from "./requests/accepted.ts";
 import { Pulls } from "./requests/pulls.ts";
 import { RequestQueue } from "./requests/request-queue.ts";
 import { launchAgain, type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
@@ -360,9 +367,7 @@ export class Driver {
     } else if (this.machine.state === "starting") {
       const { saved } = this.machine;
       const isThere = saved !== undefined && vmm.hasSaved?.(saved.vmId) === true;
-      await runtime.note((machine, at) =>
-        startInterrupted(isThere ? machine : withoutSaved(machine), at),
-      );
+      await runtime.note((machine, at) => startInterrupted(isThere ? machine : withoutSaved(machine), at));
       runtime.tearDown(vmId);
     } else {
       await runtime.abandonVm(vmId, "it ended while the host's daemon was down");

@@ -3,7 +3,7 @@ import { withSpan } from "../../lib/otel/tracing.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import type { Ledger } from "../capacity/ledger.ts";
-import { invalidState, type Machine, savedMbOf, type StopReason } from "../machines/machine.ts";
+import { invalidState, type Machine, type StopReason, savedMbOf } from "../machines/machine.ts";
 import { suspended, suspendFailed, suspending } from "../machines/suspend.ts";
 import type { SavedVm, Vmm } from "../vmm/vmm.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";

@@ -106,7 +106,9 @@ function wrongWith({ id, state, spec, update, events }: Machine): string[] {
   const ran = events.some(({ type }) => type === "start");
   const wrong: string[] = [];
   if (update || spec.previous) wrong.push("its update is not over");
-  const rests = events.some(({ type, status }) => type === "suspend" && (status === "suspended" || status === "stopped"));
+  const rests = events.some(
+    ({ type, status }) => type === "suspend" && (status === "suspended" || status === "stopped"),
+  );
   if (rests && state !== "suspended" && state !== "started" && state !== "stopped")
     wrong.push(`a suspend leaves it ${state}`);
   if (program.startsWith("/bin/") && ran && state !== "started" && !wasInterrupted && !rests)

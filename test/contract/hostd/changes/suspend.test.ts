@@ -90,7 +90,10 @@ test("a start during a suspend cancels it: the machine goes on, in the same VM",
     const { alreadyStarted, machine } = await slow.start(id);
 
     expect(await suspend).toEqual(reason("SUSPEND_CANCELLED"));
-    expect({ alreadyStarted, state: machine?.state }).toEqual({ alreadyStarted: true, state: MachineState.STARTED });
+    expect({ alreadyStarted, state: machine?.state }).toEqual({
+      alreadyStarted: true,
+      state: MachineState.STARTED,
+    });
     expect(await slow.sim.list()).toEqual(vms);
     expect(await slow.sim.saved()).toEqual([]);
     expect(slow.host.ledger.sums().allocated.diskMb).toBe(1_024);
@@ -153,7 +156,7 @@ test("a machine that does not run is not suspended, and one that a proxy may use
   expect((await host.get(id)).state).toBe(MachineState.STARTED);
 });
 
-test("the policy restarts a resumed machine when its process ends, and a schedule starts a suspended one", async () => {
+test("the policy restarts a resumed machine when its process ends", async () => {
   const { id } = await host.created({
     exec: ["sim-exit", "1", "sim-run-for", "400"],
     config: { restart: { policy: "always", maxRetries: 1 } },
