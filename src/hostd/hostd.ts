@@ -21,7 +21,12 @@ import type { Vmm } from "./vmm/vmm.ts";
 export type Host = MachinesParts &
   ReconcileParts &
   BidParts &
-  StatusParts & { readonly ledger: Ledger; readonly teardowns: Teardowns; readonly starts: StartQueue; readonly checks: Checks };
+  StatusParts & {
+    readonly ledger: Ledger;
+    readonly teardowns: Teardowns;
+    readonly starts: StartQueue;
+    readonly checks: Checks;
+  };
 
 export interface HostSettings {
   readonly number: number;

@@ -80,7 +80,7 @@ export class Death {
       signal: (signal) => this.#around("signal", () => vm.signal(signal)),
       exec: (...given) => vm.exec(...given),
       watchPorts: (...args) => vm.watchPorts(...args),
-    processes: (...given) => vm.processes(...given),
+      processes: (...given) => vm.processes(...given),
       detach: () => vm.detach(),
     };
   }

@@ -132,7 +132,8 @@ export class GuestVm implements Vm {
   /** Stops the workload. Rejects when it does not run. @param closes ends its connections with others */
   async freeze(closes: boolean, signal: AbortSignal): Promise<void> {
     this.#requireRunning();
-    if (this.guest.protocol < SAVE_VERSION) throw new Error("the machine was started by an older version; restart it first");
+    if (this.guest.protocol < SAVE_VERSION)
+      throw new Error("the machine was started by an older version; restart it first");
     this.#isFrozen = true;
     using limit = new TimeLimit(
       FREEZE_TIMEOUT_MS,
