@@ -22,7 +22,7 @@ const execute = promisify(execFile);
 
 /**
  * Stops a VM's workload and the VM, and saves it. Rejects when it could not; the caller then lets it
- * go on. See docs/adr/0033-snapshots-and-suspend.md.
+ * go on. See docs/adr/0034-snapshots-and-suspend.md.
  */
 export async function saveVm(
   host: QemuHost,
