@@ -10,8 +10,8 @@ export async function generateCode(example: string): Promise<string> {
   return folder;
 }
 
-/** Returns the environment of an example, which calls the api of a world. */
-export function exampleEnvironment(world?: World): NodeJS.ProcessEnv {
+/** Returns the environment of an example, which calls the api of a fleet. */
+export function exampleEnvironment(world?: Pick<World, "fleet">): NodeJS.ProcessEnv {
   // Go obeys the module's file, and writes nothing but its own caches.
   const PATH = [join(ROOT, "node_modules/.bin"), process.env["PATH"]].join(delimiter);
   const of = world && { WINDHOVER_API: world.fleet.api, WINDHOVER_TOKEN: world.fleet.token };

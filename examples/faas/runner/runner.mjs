@@ -50,7 +50,7 @@ function exit() {
 process.on("SIGINT", exit);
 process.on("SIGTERM", exit);
 
-/** Reads JSON, or text of another type. An empty body is `{}`. */
+/** Reads text of a type `text/...`, otherwise JSON. An empty body is `{}`. */
 async function readInput(request) {
   const chunks = [];
   let size = 0;
@@ -61,7 +61,7 @@ async function readInput(request) {
     chunks.push(chunk);
   }
   const text = Buffer.concat(chunks).toString();
-  if (!/json/.test(request.headers["content-type"] ?? "application/json")) return text;
+  if (/^text\//.test(request.headers["content-type"] ?? "")) return text;
   if (text === "") return {};
   try {
     return JSON.parse(text);

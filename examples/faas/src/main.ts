@@ -15,7 +15,8 @@ const USAGE = `Functions as a service on Windhover.
   faas remove NAME [--registry 127.0.0.1:5000]
 
 PATH is a file with a function as its default export, or a folder with a function.js. Times are in
-seconds. All take --app (default faas). WINDHOVER_API and WINDHOVER_TOKEN say which fleet.`;
+seconds. All take --app (default faas). WINDHOVER_API and WINDHOVER_TOKEN say which fleet;
+FAAS_REGISTRY and FAAS_LISTEN replace two defaults.`;
 
 const OPTIONS = {
   ...{
@@ -24,12 +25,18 @@ const OPTIONS = {
     machines: "2",
     memory: "256",
     idle: "30",
-    registry: "127.0.0.1:5000",
+    registry: process.env["FAAS_REGISTRY"] ?? "127.0.0.1:5000",
     base: "",
   },
-  ...{ app: DEFAULT_APP, listen: "127.0.0.1:8090", concurrency: "8", queue: "64", "queue-timeout": "30" },
+  ...{
+    app: DEFAULT_APP,
+    listen: process.env["FAAS_LISTEN"] ?? "127.0.0.1:8090",
+    concurrency: "8",
+    queue: "64",
+    "queue-timeout": "30",
+  },
   ...{ "start-timeout": "60", timeout: "30", "max-machines": "16" },
-} as const;
+};
 type Option = keyof typeof OPTIONS;
 
 try {

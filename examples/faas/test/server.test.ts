@@ -7,6 +7,12 @@ import { httpServer } from "../src/server/http.ts";
 import { LocalFleet } from "./local-fleet.ts";
 
 const ECHO = "export default async (input) => ({ got: input, pid: process.pid });";
+interface Answer {
+  readonly got?: unknown;
+  readonly pid?: number;
+  readonly running?: number;
+  readonly code?: string;
+}
 const SETTINGS: ServerSettings = {
   app: "faas",
   regions: ["ord", "gru"],
@@ -31,6 +37,8 @@ async function serverOf(fleet: LocalFleet, settings: Partial<ServerSettings> = {
   return { functions, base, post };
 }
 
+const jsonOf = async (answer: Response) => (await answer.json()) as Answer;
+
 test("the first call starts a machine in the nearest region, and the next one uses it", async () => {
   const fleet = new LocalFleet();
   fleet.deploy("1", ECHO, ["gru", "ord"]);
@@ -42,7 +50,7 @@ test("the first call starts a machine in the nearest region, and the next one us
   expect(first.status).toBe(200);
   expect(first.headers.get("x-faas-region")).toBe("ord");
   expect([first, second].map(({ headers }) => headers.get("x-faas-start"))).toEqual(["warm", "running"]);
-  const [one, two] = [await first.json(), await second.json()];
+  const [one, two] = [await jsonOf(first), await jsonOf(second)];
   expect([one.got, two.got]).toEqual([{ a: 1 }, "text"]);
   expect(two.pid).toBe(one.pid);
 });
@@ -53,7 +61,7 @@ test("calls at once run on machines of their own, also in the other region; one 
   fleet.deploy("1", held, ["ord", "gru"]);
   const { base, post } = await serverOf(fleet);
   const both = [post('{"ms":500}'), post('{"ms":500}')];
-  await expect.poll(async () => (await (await fetch(`${base}/fn/hello`)).json()).running).toBe(2);
+  await expect.poll(async () => (await jsonOf(await fetch(`${base}/fn/hello`))).running).toBe(2);
 
   const refused = await post("{}");
 
@@ -69,13 +77,13 @@ test("a machine exits when it has been idle, and the next call starts one", asyn
   fleet.deploy("1", ECHO, ["ord"]);
   const { post, functions } = await serverOf(fleet);
 
-  const first = await (await post("{}")).json();
+  const first = await jsonOf(await post("{}"));
   await expect.poll(() => fleet.machines[0]?.child).toBeUndefined();
   await functions.refresh();
   const second = await post("{}");
 
   expect(second.headers.get("x-faas-start")).toBe("warm");
-  expect((await second.json()).pid).not.toBe(first.pid);
+  expect((await jsonOf(second)).pid).not.toBe(first.pid);
 });
 
 test("a run that takes too long is answered, and its machine is stopped", async () => {
@@ -96,7 +104,7 @@ test("what goes wrong is told as JSON", async () => {
   const { base, post } = await serverOf(fleet);
   const codeOf = async (asked: Promise<Response>) => {
     const answer = await asked;
-    return [answer.status, (await answer.json()).code];
+    return [answer.status, (await jsonOf(answer)).code];
   };
 
   expect(await codeOf(post('{"bad":true}'))).toEqual([500, "FUNCTION_FAILED"]);
