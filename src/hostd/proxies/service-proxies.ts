@@ -161,7 +161,8 @@ class Attachment implements WireUser<AttachProxyRequest> {
   #watch(id: string): void {
     const { store, proxies } = this.#parts;
     this.#unsent.add(id);
-    if (this.#subscriptions.has(id) || !store.get(id)) return;
+    // One that is not here may come.
+    if (this.#subscriptions.has(id)) return;
     const changed = () => this.#changed(id);
     const ends = [store.subscribe(id, changed), proxies.subscribe(id, changed)];
     this.#subscriptions.set(id, () => {
