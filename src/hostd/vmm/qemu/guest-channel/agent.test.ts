@@ -83,6 +83,21 @@ test("a state that is longer than any guest's own is dropped undecoded", async (
   await expect.poll(() => agent.state?.state).toBe("failed");
 });
 
+test("word of ports is heard once the guest has answered", async () => {
+  const heard: unknown[] = [];
+  agent.onListening = (ports) => heard.push(...ports);
+  const listening = encodeFrame(
+    MESSAGE.listening,
+    new TlvWriter().put(TAG.portState, Buffer.of(80, 0, 2)).finish(),
+  );
+  guest.write(listening);
+  await agent.sync(0, new AbortController().signal);
+
+  guest.write(listening);
+
+  await expect.poll(() => heard).toEqual([{ port: 80, state: "open" }]);
+});
+
 test("a bucket lets a burst pass, and then its rate of cost", () => {
   const bucket = new TokenBucket(256_000, 25_600);
 
