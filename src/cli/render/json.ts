@@ -31,7 +31,8 @@ export function toJson(value: unknown, field = ""): unknown {
   // As the client sent it.
   if (field === "extra") return value;
   // The keys of a map are the user's, and become own properties whatever they are.
-  if (value instanceof Map) return Object.fromEntries(value);
+  if (value instanceof Map)
+    return Object.fromEntries([...value].map(([name, each]) => [name, toJson(each, field)]));
   if (typeof value !== "object" || value === null) return value;
   if ("seconds" in value && "nanos" in value) {
     // Of all messages only google.protobuf.Duration has these fields.
@@ -40,7 +41,8 @@ export function toJson(value: unknown, field = ""): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, each]) => [
       name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-      toJson(each, name),
+      // A check has a status of HTTP.
+      toJson(each, field === "checks" && typeof each === "number" ? "" : name),
     ]),
   );
 }

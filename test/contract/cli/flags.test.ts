@@ -48,7 +48,13 @@ describe("flags of flyctl", () => {
     const { code, err } = await cli.home.within("m", "run", "-a", "web", "-p", "80", ...args);
 
     expect([code, err]).toEqual([0, expect.not.stringContaining("Error")]);
-    expect(created().config).toMatchObject({ image, extra: { services: [service] } });
+    expect(created().config).toMatchObject({ image, services: [service] });
+  });
+
+  test("set how long it runs and where its starts begin", async () => {
+    await cli.home.hover(...RUN, "--snapshot", "ready", "--max-lifetime", "24h");
+
+    expect(created().config).toMatchObject({ snapshot: "ready", maxLifetime: { seconds: 86_400n } });
   });
 
   test.each([
@@ -86,12 +92,16 @@ describe("flags of flyctl", () => {
       image: "registry/app:1",
       guest: { cpu_kind: "shared", cpus: 1, memory_mb: 512, kernel_args: ["a"] },
       services: [
-        { protocol: "tcp", internal_port: 80, ports: [{ port: 443 }], concurrency: { type: "requests" } },
+        {
+          ...{ protocol: "tcp", internal_port: 80, autostop: true, concurrency: { type: "requests" } },
+          ports: [{ port: 443, http_options: { compress: true, response: { headers: { via: false } } } }],
+        },
       ],
       stop_config: { timeout: 10_000_000_000, signal: "SIGTERM" },
       restart: { policy: "on-failure", gpu_bid_price: 1 },
       files: [{ guest_path: "/a", raw_value: "aGk=" }],
-      checks: { up: { type: "tcp" } },
+      checks: { up: { type: "tcp", interval: 15_000_000_000, x: 1 } },
+      max_lifetime: "24h",
     };
     const path = join(cli.home.dir, "fly.json");
     writeFileSync(path, JSON.stringify(fly));
@@ -104,16 +114,25 @@ describe("flags of flyctl", () => {
     expect(asText).toMatchObject({
       image: "registry/app:1",
       guest: { memoryMb: 512 },
-      services: [{ protocol: "tcp", internalPort: 80 }],
+      services: [
+        {
+          ...{ protocol: "tcp", internalPort: 80, autostop: "stop", concurrency: { type: "requests" } },
+          ports: [{ port: 443, httpOptions: { responseHeaders: new Map([["via", ""]]) } }],
+        },
+      ],
+      checks: new Map([
+        ["up", expect.objectContaining({ type: "tcp", interval: { seconds: 15n, nanos: 0 } })],
+      ]),
+      maxLifetime: { seconds: 86_400n },
       stopConfig: { signal: "SIGTERM", timeout: { seconds: 10n } },
       restart: { policy: "on-failure" },
       files: [{ guestPath: "/a" }],
     });
     expect(asText?.extra).toEqual({
       guest: { kernel_args: ["a"] },
-      services: [{ ports: [{ port: 443 }], concurrency: { type: "requests" } }],
+      services: [{ ports: [{ http_options: { compress: true } }] }],
       restart: { gpu_bid_price: 1 },
-      checks: { up: { type: "tcp" } },
+      checks: { up: { x: 1 } },
     });
   });
 

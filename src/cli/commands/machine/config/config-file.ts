@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import * as z from "zod";
 import {
   DnsConfig,
@@ -6,73 +7,42 @@ import {
   RestartConfig,
   ServiceConfig,
 } from "../../../../gen/windhover/machines/v1/machine.ts";
-import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
 import { UsageError } from "../../../session/usage-error.ts";
-import { duration } from "../../values.ts";
+import { fromFly, serviceFromFly } from "./from-fly.ts";
+import { flag, list, object, text, textList, texts, time, whole } from "./schema-fields.ts";
+import { CHECKS, SERVICE, serviceFromFile } from "./service-schema.ts";
 
-/** Makes the schema of an object that has no other keys. */
-function object<S extends z.ZodRawShape>(shape: S) {
-  const unknown = `is not known here; known are ${Object.keys(shape).join(", ")}`;
-  return z.strictObject(shape, {
-    error: ({ code }) => (code === "unrecognized_keys" ? unknown : "must be an object"),
-  });
-}
-
-const text = z.string("must be a text").default("");
-const flag = z.boolean("must be true or false").default(false);
 const bytes = z
   .base64("must be base64")
   .default("")
   .transform((encoded) => Buffer.from(encoded, "base64"));
-const whole = z.int("must be a whole number").default(0);
-const list = z.array(z.string("must be a text"), "must be a list of texts").default([]);
-/** Not `z.record`, which drops a key `__proto__`. */
-const texts = z
-  .custom<object>((value) => isObject(value), "must be an object of texts")
-  .default({})
-  .transform((value, context) => {
-    const entries = Object.entries(value).filter(([name, each]) => {
-      if (typeof each !== "string")
-        context.addIssue({ code: "custom", message: "must be a text", path: [name] });
-      return typeof each === "string";
-    });
-    return new Map<string, string>(entries);
-  });
-const time = z.coerce.string().transform((raw, context) => {
-  try {
-    return durationToProto(duration(raw));
-  } catch {
-    context.addIssue('must be a length of time such as "5s"');
-    return z.NEVER;
-  }
-});
 
 const CONFIG = object({
   image: text,
   guest: object({ cpu_kind: text, cpus: whole, memory_mb: whole }).optional(),
   env: texts,
   init: object({
-    exec: list,
-    entrypoint: list,
-    cmd: list,
+    exec: textList,
+    entrypoint: textList,
+    cmd: textList,
     user: text,
     working_dir: text,
     tty: flag,
   }).optional(),
-  services: z.array(object({ protocol: text, internal_port: whole }), "must be a list").default([]),
-  stop_config: object({ signal: text, timeout: time.optional() }).optional(),
+  services: list(SERVICE),
+  stop_config: object({ signal: text, timeout: time }).optional(),
   metadata: texts,
   restart: object({ policy: text, max_retries: whole }).optional(),
   auto_destroy: flag,
   schedule: text,
-  files: z.array(object({ guest_path: text, content: bytes, mode: whole }), "must be a list").default([]),
-  dns: object({ nameservers: list, searches: list, options: list, hostname: text }).optional(),
+  files: list(object({ guest_path: text, content: bytes, mode: whole })),
+  dns: object({ nameservers: textList, searches: textList, options: textList, hostname: text }).optional(),
+  checks: CHECKS,
+  snapshot: text,
+  max_lifetime: time,
+  max_busy: time,
   extra: z.record(z.string(), z.unknown(), "must be an object").optional(),
 });
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 /**
  * Reads a machine configuration from a file, in the shape that `hover machine status --json` prints
@@ -99,26 +69,23 @@ export function readConfigFile(path: string, isFly: boolean): MachineConfig {
   return { ...parseConfig(known, name), extra };
 }
 
-/** Reads a duration of Fly's, which is in nanoseconds when it is a number, and the content of files. */
-function fromFly(value: unknown): unknown {
-  if (!isObject(value)) return value;
-  const { stop_config: stop, files, ...rest } = value as Record<string, unknown>;
-  return {
-    ...rest,
-    ...(isObject(stop) ? { stop_config: stopFromFly(stop) } : {}),
-    ...(Array.isArray(files) ? { files: files.map(fileFromFly) } : {}),
-  };
-}
-
-function stopFromFly(stop: object): object {
-  const { timeout } = stop as { timeout?: unknown };
-  return typeof timeout === "number" ? { ...stop, timeout: `${timeout / 1e6}ms` } : stop;
-}
-
-function fileFromFly(file: unknown): unknown {
-  if (!isObject(file)) return file;
-  const { raw_value: content, ...rest } = file as Record<string, unknown>;
-  return content === undefined ? rest : { ...rest, content };
+/**
+ * Reads a service from what `extra` keeps of it in Fly's shape, as was done before services had these
+ * members themselves. Undefined when the service has any already, or when it cannot be read.
+ */
+export function serviceFromExtra(
+  service: ServiceConfig,
+  kept: Readonly<Record<string, unknown>>,
+): { readonly service: ServiceConfig; readonly rest: Readonly<Record<string, unknown>> } | undefined {
+  const { protocol, internalPort } = service;
+  const bare = ServiceConfig.fromPartial({ protocol, internalPort });
+  const isBare = isDeepStrictEqual(service, bare);
+  if (!isBare || Object.keys(kept).length === 0) return undefined;
+  const own = { ...(serviceFromFly(kept) as object), protocol, internal_port: internalPort };
+  const { known, extra } = separate({ services: [own] });
+  const [read] = CONFIG.safeParse(known).data?.services ?? [];
+  const [rest] = (extra?.["services"] as Readonly<Record<string, unknown>>[] | undefined) ?? [{}];
+  return read && { service: serviceFromFile(read), rest: rest ?? {} };
 }
 
 /** Moves members without a typed field to `extra`, in the same shape, lists by index. */
@@ -187,9 +154,9 @@ export function parseConfig(value: unknown, name: string): MachineConfig {
       ...{ exec: init.exec, entrypoint: init.entrypoint, cmd: init.cmd },
       ...{ user: init.user, workingDir: init.working_dir },
     },
-    services: services.map(({ protocol, internal_port: internalPort }) =>
-      ServiceConfig.fromPartial({ protocol, internalPort }),
-    ),
+    services: services.map(serviceFromFile),
+    ...{ checks: data.checks, snapshot: data.snapshot },
+    ...{ maxLifetime: data.max_lifetime, maxBusy: data.max_busy },
     stopConfig: stop && { signal: stop.signal, timeout: stop.timeout },
   };
 }

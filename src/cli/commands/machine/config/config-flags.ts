@@ -28,6 +28,9 @@ export interface ConfigFlags extends ServiceFlags {
   readonly restartMaxRetries?: number;
   readonly rm?: boolean;
   readonly schedule?: string;
+  readonly snapshot?: string;
+  /** Milliseconds. */
+  readonly maxLifetime?: number;
   readonly fileLocal?: readonly FileConfig[];
   readonly fileLiteral?: readonly FileConfig[];
 }
@@ -63,6 +66,8 @@ export function configOptions(command: HoverCommand): HoverCommand {
       .option("--schedule <how often>", "start it hourly, daily, weekly or monthly")
       .addOption(AUTOSTART)
       .addOption(AUTOSTOP)
+      .addOption(SNAPSHOT)
+      .option("--max-lifetime <time>", "stop it when it has run so long: 30m, 24h (0: never)", duration)
       .option("--file-local <path=local>", "write a local file into the guest; may be repeated", fileLocal)
       .option("--file-literal <path=base64>", "write a file into the guest; may be repeated", fileLiteral)
       .option(
@@ -120,3 +125,7 @@ const AUTOSTART = new Option("--autostart [boolean]", "let proxies start it for 
 const AUTOSTOP = new Option("--autostop [mode]", "what proxies do with it when it is idle")
   .choices(["off", "stop", "suspend", "true", "false"])
   .preset("stop");
+const SNAPSHOT = new Option("--snapshot <when>", "save it when it is ready, and start from there").choices([
+  "off",
+  "ready",
+]);

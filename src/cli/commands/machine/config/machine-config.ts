@@ -59,6 +59,8 @@ export function overlay(base: MachineConfig, command: readonly string[], flags: 
     }),
     autoDestroy: flags.rm ?? base.autoDestroy,
     schedule: flags.schedule ?? base.schedule,
+    snapshot: flags.snapshot ?? base.snapshot,
+    maxLifetime: durationToProto(flags.maxLifetime) ?? base.maxLifetime,
     files: [...base.files.filter(({ guestPath }) => !written.has(guestPath)), ...files],
   };
 }

@@ -1,6 +1,11 @@
-import { type MachineConfig, ServiceConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
+import {
+  type MachineConfig,
+  PortConfig,
+  ServiceConfig,
+} from "../../../../gen/windhover/machines/v1/machine.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import type { Port } from "../../port-flag.ts";
+import { serviceFromExtra } from "./config-file.ts";
 
 /** Services of the flags. */
 export interface ServiceFlags {
@@ -12,94 +17,125 @@ export interface ServiceFlags {
 type Services = Pick<MachineConfig, "services" | "extra">;
 type Json = Readonly<Record<string, unknown>>;
 
-/** A service, with the members that proxies act on, in Fly's shape. */
+/** A service, and what `extra.services` keeps at its index. */
 interface Entry {
-  readonly protocol: string;
-  readonly internalPort: number;
+  readonly service: ServiceConfig;
+  readonly rest: Json;
+}
+
+/** A port of a service, and what `extra` keeps at its index. */
+interface PortEntry {
+  readonly port: PortConfig;
   readonly rest: Json;
 }
 
 /**
- * Puts the flags over the services of a configuration. Public ports, handlers, autostart and
- * autostop have no typed fields: they are in `extra.services`, at the index of their service.
+ * Puts the flags over the services of a configuration. What `extra` keeps of a service or a port stays
+ * at the index that it has then.
  *
  * @throws UsageError
  */
 export function withServices(base: Services | undefined, flags: ServiceFlags): Services {
-  const extra: Json | undefined = base?.extra;
-  const beside = Array.isArray(extra?.["services"]) ? extra["services"] : [];
-  let entries = (base?.services ?? []).map(
-    ({ protocol, internalPort }, i): Entry => ({
-      protocol: protocol || "tcp",
-      internalPort,
-      rest: Object(beside[i]) as Json,
-    }),
-  );
+  const { services = [], extra } = base ?? {};
+  const isAny = flags.port !== undefined || flags.autostart !== undefined || flags.autostop !== undefined;
+  if (!isAny) return { services, extra };
+  const kept = listOf(extra?.["services"]);
+  let entries = services.map((service, i): Entry => {
+    const rest = Object(kept[i]) as Json;
+    return serviceFromExtra(service, rest) ?? { service, rest };
+  });
   for (const each of flags.port ?? [])
     entries = each.removes ? without(entries, each) : withPort(entries, each);
-  const proxied = autoOf(flags);
-  if (proxied !== undefined) {
-    if (entries.length === 0)
-      throw new UsageError("--autostart and --autostop are about a service: add -p PORT.");
-    entries = entries.map((entry) => ({ ...entry, rest: { ...entry.rest, ...proxied } }));
-  }
-  const rests = entries.map(({ rest }) => rest);
+  const all = withAuto(entries, flags);
   const { services: _, ...others } = { ...extra };
-  const hasRest = rests.some((rest) => Object.keys(rest).length > 0);
-  const all = hasRest ? { ...others, services: rests } : others;
-  return {
-    services: entries.map(({ protocol, internalPort }) =>
-      ServiceConfig.fromPartial({ protocol, internalPort }),
+  const left = {
+    ...others,
+    ...keptAs(
+      "services",
+      all.map(({ rest }) => rest),
     ),
-    extra: Object.keys(all).length > 0 || extra !== undefined ? all : undefined,
+  };
+  return {
+    services: all.map(({ service }) => ({ ...service, protocol: service.protocol || "tcp" })),
+    extra: Object.keys(left).length > 0 || extra !== undefined ? left : undefined,
   };
 }
 
-function autoOf({ autostart, autostop }: ServiceFlags): Json | undefined {
-  if (autostart === undefined && autostop === undefined) return undefined;
-  const modes: Json = { true: "stop", false: "off" };
-  return {
+/** Sets autostart and autostop of all TCP services: proxies see no UDP traffic. @throws UsageError */
+function withAuto(entries: readonly Entry[], { autostart, autostop }: ServiceFlags): readonly Entry[] {
+  if (autostart === undefined && autostop === undefined) return entries;
+  const isProxied = ({ service }: Entry) => service.protocol !== "udp";
+  if (!entries.some(isProxied))
+    throw new UsageError("--autostart and --autostop are about a TCP service: add -p PORT.");
+  const modes: Readonly<Record<string, string>> = { true: "stop", false: "off" };
+  const auto = {
     ...(autostart === undefined ? {} : { autostart: autostart === "true" }),
     ...(autostop === undefined ? {} : { autostop: modes[autostop] ?? autostop }),
   };
+  return entries.map((entry) =>
+    isProxied(entry) ? { ...entry, service: { ...entry.service, ...auto } } : entry,
+  );
 }
 
-function withPort(entries: readonly Entry[], port: Port): Entry[] {
-  const [first, last] = port.public;
-  const range = first === last ? { port: first } : { start_port: first, end_port: last };
-  const made = { ...range, ...(port.handlers.length > 0 ? { handlers: [...port.handlers] } : {}) };
-  const { protocol, internalPort } = port;
-  const at = entries.findIndex((entry) => entry.protocol === protocol && entry.internalPort === internalPort);
-  const before = entries[at];
-  const rest = { ...before?.rest, ports: [...portsOf(before).filter((each) => !isAt(each, port)), made] };
-  const entry = { protocol, internalPort, rest };
-  return before ? entries.with(at, entry) : [...entries, entry];
+function withPort(entries: readonly Entry[], flag: Port): Entry[] {
+  const [first, last] = flag.public;
+  const range = first === last ? { port: first } : { startPort: first, endPort: last };
+  const port = PortConfig.fromPartial({ ...range, handlers: [...flag.handlers] });
+  const { protocol, internalPort } = flag;
+  const at = entries.findIndex(
+    ({ service }) => (service.protocol || "tcp") === protocol && service.internalPort === internalPort,
+  );
+  const before = entries[at] ?? { service: ServiceConfig.fromPartial({ protocol, internalPort }), rest: {} };
+  const others = portsOf(before).filter((each) => !isAt(each, flag));
+  const entry = withPorts(before, [...others, { port, rest: {} }]);
+  return at < 0 ? [...entries, entry] : entries.with(at, entry);
 }
 
 /** Takes away a public port, and its service with the last of them. @throws UsageError */
-function without(entries: readonly Entry[], port: Port): Entry[] {
+function without(entries: readonly Entry[], flag: Port): Entry[] {
   const isMeant = (entry: Entry) =>
-    entry.protocol === port.protocol &&
-    (port.isExact ? entry.internalPort === port.internalPort : true) &&
-    (portsOf(entry).length === 0
-      ? entry.internalPort === port.internalPort
-      : portsOf(entry).some((each) => isAt(each, port)));
+    (entry.service.protocol || "tcp") === flag.protocol &&
+    (flag.isExact ? entry.service.internalPort === flag.internalPort : true) &&
+    (entry.service.ports.length === 0
+      ? entry.service.internalPort === flag.internalPort
+      : portsOf(entry).some((each) => isAt(each, flag)));
   if (!entries.some(isMeant))
-    throw new UsageError(`There is no port ${port.public[0]}/${port.protocol} to remove.`);
+    throw new UsageError(`There is no port ${flag.public[0]}/${flag.protocol} to remove.`);
   return entries.flatMap((entry) => {
     if (!isMeant(entry)) return [entry];
-    const ports = portsOf(entry).filter((each) => !isAt(each, port));
-    return ports.length > 0 ? [{ ...entry, rest: { ...entry.rest, ports } }] : [];
+    const ports = portsOf(entry).filter((each) => !isAt(each, flag));
+    return ports.length > 0 ? [withPorts(entry, ports)] : [];
   });
 }
 
-function portsOf(entry: Entry | undefined): readonly unknown[] {
-  const ports = entry?.rest["ports"];
-  return Array.isArray(ports) ? ports : [];
+function portsOf({ service, rest }: Entry): readonly PortEntry[] {
+  const kept = listOf(rest["ports"]);
+  return service.ports.map((port, i) => ({ port, rest: Object(kept[i]) as Json }));
 }
 
-/** Whether a port of Fly's shape is the public one of the flag. */
-function isAt(each: unknown, { public: [first, last] }: Port): boolean {
-  const { port, start_port: start = port, end_port: end = port } = Object(each) as Json;
-  return start === first && end === last;
+function withPorts({ service, rest: { ports: _, ...rest } }: Entry, ports: readonly PortEntry[]): Entry {
+  return {
+    service: { ...service, ports: ports.map(({ port }) => port) },
+    rest: {
+      ...rest,
+      ...keptAs(
+        "ports",
+        ports.map((each) => each.rest),
+      ),
+    },
+  };
+}
+
+/** Whether a port is the public one of the flag. */
+function isAt({ port }: PortEntry, { public: [first, last] }: Port): boolean {
+  return (port.startPort || port.port) === first && (port.endPort || port.port) === last;
+}
+
+/** Returns a member with what `extra` keeps of each entry of a list; none when it keeps nothing. */
+function keptAs(name: string, rests: readonly Json[]): Json {
+  return rests.some((rest) => Object.keys(rest).length > 0) ? { [name]: rests } : {};
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }

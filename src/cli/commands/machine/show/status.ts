@@ -5,6 +5,7 @@ import { harmless, type Paint } from "../../../session/terminal.ts";
 import type { HoverCommand } from "../../command.ts";
 import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../../find.ts";
 import { addressText, checkTable, eventTable, guestText, readyText, stateText } from "../machine-text.ts";
+import { serviceTable } from "../service-text.ts";
 
 export function defineStatus(machine: HoverCommand): void {
   machine
@@ -21,6 +22,8 @@ export function defineStatus(machine: HoverCommand): void {
       if (!machine) return;
       const { paint, width } = session.terminal;
       session.printLines(factLines(machine, paint));
+      const services = machine.config?.services ?? [];
+      if (services.length > 0) session.printLines(["", ...serviceTable(services, width)]);
       if (machine.checks.length > 0) session.printLines(["", ...checkTable(machine.checks, width)]);
       if (machine.events.length > 0) session.printLines(["", ...eventTable(machine.events, width)]);
       if (!flags.displayConfig || !machine.config) return;
