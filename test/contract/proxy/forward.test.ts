@@ -332,6 +332,21 @@ test("trailers of a request reach the program", async () => {
   expect(parse(raw).body).toBe('{"x-sum":"9"}');
 });
 
+test("a program that informs without end is cut short, and its answer arrives", async () => {
+  const machine = await proxy.rawMachine((socket) => {
+    socket.once("data", () => {
+      socket.write("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".repeat(1_000));
+      socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    });
+  });
+  await proxy.app("app", [machine]);
+
+  const { raw } = await proxy.fetch("app.localhost");
+
+  expect(raw.match(/103 Early Hints/g)?.length).toBe(32);
+  expect(raw).toMatch(/ok$/);
+});
+
 test("informational answers reach the client before the answer", async () => {
   await proxy.app("app", (_req, res) => {
     res.writeEarlyHints({ link: "</a.css>; rel=preload" });

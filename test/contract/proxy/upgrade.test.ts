@@ -29,7 +29,8 @@ async function startEcho(): Promise<{ ended: () => boolean }> {
   });
   const port = await listen(server, "127.0.0.1:0", "PROGRAM");
   proxy.stack.add("program", () => server.closeAllConnections());
-  await proxy.app("ws", [{ id: "ws", port }]);
+  const wake = { path: "cold", queueMs: 1, startMs: 2, readyMs: 3, traceId: "" };
+  await proxy.app("ws", [{ id: "ws", port }], { wake });
   return { ended: () => hasEnded };
 }
 
@@ -41,6 +42,8 @@ test("a WebSocket passes both ways, holds one place, and ends at both sides", as
   await expect.poll(() => client.text).toContain("hello ");
   expect(client.text).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n/);
   expect(client.text).toContain("X-Path: /chat");
+  expect(client.text).toContain("x-windhover-start: path=cold; queue=1ms; start=2ms; ready=3ms\r\n");
+  expect(client.text.match(/^connection: Upgrade\r$/gim)?.length).toBe(1);
   expect(proxy.router.held).toBe(1);
   client.write("one two");
   await expect.poll(() => client.text).toContain("hello one two");

@@ -8,10 +8,10 @@ import type { Place, Target } from "../../route.ts";
 import { join, type Passed } from "../../tcp/join.ts";
 import { AttemptError, type MachineAnswer } from "../backend/answer.ts";
 import { BodyTape, KEEP_BYTES } from "../body-tape.ts";
-import type { Exchange } from "../exchange.ts";
+import type { AnswerHead, Exchange } from "../exchange.ts";
 import { headerOf } from "../headers/fields.ts";
 import { MAX_PASSES, passes } from "../headers/request-headers.ts";
-import { answerHead, informationHeaders } from "../headers/response-headers.ts";
+import { answerHead, changedHead, informationHeaders } from "../headers/response-headers.ts";
 import { type RequestTarget, readTarget } from "../headers/target.ts";
 import type { ReplayOrder } from "../replay/replay-order.ts";
 import { askOf, type Way } from "../replay/way.ts";
@@ -23,6 +23,8 @@ import { relay } from "./relay.ts";
 import { Replaying } from "./replaying.ts";
 import { Retries } from "./retries.ts";
 
+/** Informational answers that reach the client. */
+const MAX_INFORMATIONAL = 32;
 /** Connections that changed their protocol may be silent for so long, when the service does not say longer. */
 const CHANGED_IDLE_MS = 3_600_000;
 /** Ids of requests are no secrets: quick ones will do. */
@@ -40,6 +42,7 @@ export class RequestRun {
   readonly #retries: Retries;
   readonly #replaying: Replaying;
   #attempt: Attempt | undefined;
+  #informed = 0;
   #bodyError: ProxyError | undefined;
 
   constructor(exchange: Exchange, parts: ProxyParts) {
@@ -205,6 +208,9 @@ export class RequestRun {
       facts,
     );
     const inform = (status: number, headers: readonly string[]) => {
+      this.#informed += 1;
+      // They have no backpressure.
+      if (this.#informed > MAX_INFORMATIONAL) return;
       this.#attempt?.touch();
       this.#exchange.inform(status, informationHeaders(headers));
     };
@@ -222,7 +228,7 @@ export class RequestRun {
     record.firstByteMs = this.elapsedMs();
     if (answer.changed) {
       attempt.changed();
-      await this.#change(answer, answer.changed, http.idleTimeoutMs, attempt.signal);
+      await this.#change(changedHead(head, answer.head), answer.changed, http.idleTimeoutMs, attempt.signal);
       return;
     }
     await relay(answer, head, this.#exchange, (bytes) => {
@@ -232,7 +238,7 @@ export class RequestRun {
   }
 
   async #change(
-    { head }: MachineAnswer,
+    head: AnswerHead,
     { socket, first }: NonNullable<MachineAnswer["changed"]>,
     idleMs: number,
     signal: AbortSignal,

@@ -34,6 +34,12 @@ export function answerHead(head: AnswerHead, settings: HttpSettings, facts: Answ
   return { status, statusText, headers: [...headers, ...ownHeaders(facts, own)] };
 }
 
+/** Returns the head of an answer that changes the protocol, with what says so. */
+export function changedHead(head: AnswerHead, sent: AnswerHead): AnswerHead {
+  const protocol = headerOf(sent.headers, "upgrade") ?? "";
+  return { ...head, headers: [...head.headers, "connection", "Upgrade", "upgrade", protocol] };
+}
+
 function ownHeaders({ requestId, wake }: AnswerFacts, own: ReadonlyMap<string, string>): string[] {
   const added: [string, string][] = [
     ["via", viaOf("1.1")],
