@@ -57,6 +57,7 @@ export const DEFAULT_LIMITS = {
   keepForLaunchMs: 15 * 60_000,
   abandonedCreateMs: 60 * 60_000,
   tombstoneMs: 60 * 60_000,
+  takeOverMs: 10_000,
 };
 
 export interface AssembledHost {
