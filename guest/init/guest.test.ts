@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 const PARTS = [
   ...["channel/frame.c", "channel/tlv.c", "channel/ring.c", "channel/lines.c"],
   ...["program/request.c", "program/users.c", "program/search.c", "agent/oom.c", "system/sys.c"],
+  "agent/output.c",
   ...["workload/cgroup.c", "agent/thrash.c", "channel/channel.c"],
   ...[
     "exec/execs.c",
@@ -51,6 +52,7 @@ test.each([
   "execs",
   "processes",
   "files",
+  "streams",
 ])("the init's %s hold up under the sanitizers", (name) => {
   expect(output.split("\n")).toContain(`ok ${name}`);
 });

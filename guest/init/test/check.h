@@ -35,3 +35,4 @@ void test_memory(void);
 void test_execs(void);
 void test_processes(void);
 void test_files(void);
+void test_streams(void);

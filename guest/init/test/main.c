@@ -10,6 +10,7 @@ int main(void)
 		{ "frames", test_frames }, { "fields", test_fields }, { "requests", test_requests }, { "users", test_users },
 		{ "ring", test_ring },     { "lines", test_lines },   { "search", test_search },     { "oom", test_oom },
 		{ "memory", test_memory }, { "execs", test_execs },   { "processes", test_processes }, { "files", test_files },
+		{ "streams", test_streams },
 	};
 
 	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
