@@ -20,7 +20,7 @@ static bool is_over(const struct exec *e)
 		return false;
 	if (e->fds.out < 0 && e->fds.err < 0)
 		return true;
-	return !has_output(e) && now_us() >= grace_end(e);
+	return now_us() >= grace_end(e) && (!has_output(e) || e->late > EXEC_LATE_MAX);
 }
 
 int execs_timeout(const struct execs *x)
@@ -51,6 +51,8 @@ static bool send_output(struct execs *x, struct exec *e, int which)
 	n = read(fd, chunk, want);
 	if (n > 0) {
 		e->credit -= (uint64_t)n;
+		if (e->pid == 0)
+			e->late += (uint64_t)n;
 		send_chunk(x->channel, e->id, which ? STREAM_STDERR : STREAM_STDOUT, chunk, (size_t)n);
 		return true;
 	}
