@@ -264,7 +264,7 @@ test("a change that is repeated, as its answer was lost, is not made twice", asy
 });
 
 test("who calls too often is told when to come back", async () => {
-  const strict = await world.api({ rates: { ...DEFAULT_RATES, read: { perSecond: 0.5, burst: 1 } } });
+  const strict = await world.api({ rates: { ...DEFAULT_RATES, read: { perSecond: 0.01, burst: 1 } } });
   const often = await restClient(strict.restAddress);
 
   const answers = [await often("GET", "/v1/apps/web"), await often("GET", "/v1/apps/web")];
