@@ -147,6 +147,8 @@ describe("ExecMachine", () => {
     await world.fleet.start("hostd-1");
     await expect.poll(async () => (await run(["true"]).catch(() => undefined))?.exitCode, SOON).toBe(0);
     expect(await processes()).toEqual(["main"]);
+    // The scheduler may hear of the host later than the api, and the next machine has no other.
+    await world.fleet.awaitHosts();
   });
 });
 
