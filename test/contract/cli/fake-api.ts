@@ -1,3 +1,4 @@
+import { freePorts } from "../../../dev/settings/ports.ts";
 import { AuditServiceService, type ReadAuditRequest } from "../../../src/gen/windhover/admin/v1/audit.ts";
 import {
   HostsServiceService,
@@ -34,8 +35,9 @@ export class FakeApi extends FakeState {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Listens; again at the same port after {@link stop}. */
+  /** Listens; again at the same port after {@link stop}, which nobody takes meanwhile. */
   async start(): Promise<void> {
+    if (this.port === 0) [this.port = 0] = await freePorts(1);
     const answer: Answer = (...call) => this.answer(...call);
     const server = createServer({ verifier: new TokenVerifier(keys.publicKey) });
     server.addService(MachinesServiceService, machinesService(this));
