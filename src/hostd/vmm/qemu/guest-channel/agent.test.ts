@@ -98,7 +98,6 @@ test("signals and sizes for a guest that does not read are not kept for it", asy
   }
 
   expect(socket.writableLength).toBeLessThan(2 * 1024 * 1024);
-  await expect(agent.signal(10)).rejects.toThrow("too many signals wait for the guest");
 });
 
 test("a bucket lets a burst pass, and then its rate of cost", () => {

@@ -30,7 +30,7 @@ const BURST_COST = 4 * 1024 * 1024;
 const MAX_CONTROL_BYTES = 4 * 1024;
 const MAX_EXEC_BYTES = 20 * 1024;
 const MAX_PENDING_SIGNALS = 64;
-/** When so much waits for a guest that does not read, signals and sizes of terminals are dropped. The rest has bounds of its own. */
+/** When so much waits for a guest that does not read, signals and sizes of its commands are dropped. The rest has bounds of its own. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 
 /**
@@ -43,7 +43,9 @@ export class Agent {
   /** Called with frames of lines, encoded, in order. */
   onLines: (frame: Buffer) => void = () => {};
   readonly execs = new ExecSessions((message, mayBeDropped) => {
-    if (!this.#socket.destroyed && !(mayBeDropped && this.#isBehind)) this.#socket.write(message);
+    const { destroyed, writableLength } = this.#socket;
+    const isBehind = writableLength > MAX_UNSENT_BYTES;
+    if (!destroyed && !(mayBeDropped && isBehind)) this.#socket.write(message);
   });
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
@@ -115,8 +117,7 @@ export class Agent {
   /** Sends a signal to the workload. Returns the guest's errno; 0 also when it has ended. */
   async signal(signal: number): Promise<number> {
     if (this.#isClosed) return 0;
-    if (this.#signals.size >= MAX_PENDING_SIGNALS || this.#isBehind)
-      throw new Error("too many signals wait for the guest");
+    if (this.#signals.size >= MAX_PENDING_SIGNALS) throw new Error("too many signals wait for the guest");
     const request = this.#nextRequest++;
     const { promise, resolve } = Promise.withResolvers<number>();
     const message = `the guest has not confirmed the signal within ${SIGNAL_TIMEOUT_MS} ms`;
@@ -152,10 +153,6 @@ export class Agent {
   /** Ends the session; the guest goes on. */
   close(): void {
     this.#socket.destroy();
-  }
-
-  get #isBehind(): boolean {
-    return this.#socket.writableLength > MAX_UNSENT_BYTES;
   }
 
   #setPaused(reason: "lines" | "rate", isPaused: boolean): void {
