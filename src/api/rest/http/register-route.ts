@@ -89,6 +89,8 @@ export function registerRoute(
         reply.code(status).header("content-type", contentType);
         if (body !== undefined && isStream(body)) {
           if (request.method !== "HEAD") return reply.send(Readable.from(counted(body, call)));
+          // A generator that was never read does not end what it reads from.
+          call.refuse(new Fault("CANCELLED", "CANCELLED", "a HEAD reads no stream"));
           await body.return(undefined);
           return reply.send();
         }

@@ -98,6 +98,7 @@ test("a watch that its client leaves, and a HEAD of one, take nothing of the org
 
   expect(head.status).toBe(200);
   await expect.poll(() => api.inProgress.streams).toBe(0);
+  await expect.poll(() => api.feed.size).toBe(0);
 });
 
 test("a watch ends with an error when its token is revoked", async () => {
