@@ -150,7 +150,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const where = { directory: hosts, store: machineStore };
   const record = recordMachine(machineStore);
   const machines = new Machines(where, hostd, record);
-  const machineApps = new MachineApps(machines);
+  const machineApps = new MachineApps(machines, clock.monotonicMs);
   const changes = new MachineChanges(where, hostd, record);
   const leases = new Leases(where, hostd);
 
