@@ -163,7 +163,7 @@ function attached(host: FakeHost) {
       region: "ord",
       zone: "a",
       address: host.address,
-      capacity: { cpus: 8, memoryMb: 16_384n, diskMb: 100_000n },
+      capacity: { cpus: 8, memoryMb: 12_288n, diskMb: 100_000n },
       vmm: "fake",
       acceleration: "none",
       isolation: "development",
