@@ -90,7 +90,9 @@ export function registerRoute(
         if (body !== undefined && isStream(body)) {
           if (request.method !== "HEAD") return reply.send(Readable.from(counted(body, call)));
           // A generator that was never read does not end what it reads from.
-          call.refuse(new Fault("CANCELLED", "CANCELLED", "a HEAD reads no stream"));
+          const unread = new Fault("CANCELLED", "CANCELLED", "a HEAD reads no stream");
+          call.refuse(unread);
+          call.refused(unread);
           await body.return(undefined);
           return reply.send();
         }
