@@ -46,7 +46,7 @@ static bool send_output(struct execs *x, struct exec *e, int which)
 	size_t want = e->credit < sizeof chunk ? (size_t)e->credit : sizeof chunk;
 	ssize_t n;
 
-	if (fd < 0 || !e->may_read[which] || want == 0 || !e->started_sent || !channel_has_room(x->channel, sizeof chunk + EXEC_HEADER))
+	if (fd < 0 || !e->may_read[which] || want == 0 || !e->started_sent || !channel_has_room(x->channel, sizeof chunk + EXEC_HEADER + CHANNEL_RESERVE))
 		return false;
 	n = read(fd, chunk, want);
 	if (n > 0) {
