@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { Fault } from "../../lib/faults/fault.ts";
+import { rateLimitedCalls } from "../shares/metrics.ts";
 import type { Rate } from "../shares/rates.ts";
 import { TokenBucket } from "../shares/token-bucket.ts";
 import { type MachineId, parseMachineId } from "./machine-id.ts";
@@ -58,7 +59,10 @@ export class MachineApps {
     const bucket = this.#misses.get(org) ?? new TokenBucket(MISSES, this.#monotonicMs());
     this.#misses.set(org, bucket);
     const retryAfterMs = bucket.take(this.#monotonicMs());
-    if (retryAfterMs > 0) throw tooManyMisses(org, retryAfterMs);
+    if (retryAfterMs > 0) {
+      rateLimitedCalls.inc({ action: "read" });
+      throw tooManyMisses(org, retryAfterMs);
+    }
     return () => bucket.charge(-1, this.#monotonicMs());
   }
 
