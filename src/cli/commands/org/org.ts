@@ -52,7 +52,7 @@ export function defineOrg(org: HoverCommand): void {
         .alias("set-quota"),
     ),
   )
-    .examples("hover org update acme --machines 200 --rate machines:start=20:100")
+    .examples("hover org update acme --machines 200 --rate start=20:100")
     .runs(setQuota, about);
 }
 
