@@ -21,8 +21,8 @@ const bytes = z
   .transform((encoded) => Buffer.from(encoded, "base64"));
 const whole = z.int("must be a whole number").default(0);
 const list = z.array(z.string("must be a text"), "must be a list of texts").default([]);
-/** Not `z.record`, which drops a key `__proto__`. */
-const texts = z
+/** A map of texts. Not `z.record`, which drops a key `__proto__`. */
+export const texts = z
   .custom<object>((value) => isObject(value), "must be an object of texts")
   .default({})
   .transform((value, context) => {
