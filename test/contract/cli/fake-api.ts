@@ -5,6 +5,7 @@ import {
   ReservationsServiceService,
 } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceService } from "../../../src/gen/windhover/admin/v1/organizations.ts";
+import { TokensServiceService } from "../../../src/gen/windhover/admin/v1/tokens.ts";
 import { AcquireServiceService } from "../../../src/gen/windhover/machines/v1/acquire.ts";
 import { AppsServiceService } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import { ExecServiceService } from "../../../src/gen/windhover/machines/v1/exec.ts";
@@ -78,6 +79,12 @@ export class FakeApi extends FakeState {
           nextPageToken: "",
         })),
       ),
+    });
+    server.addService(TokensServiceService, {
+      listTokens: unary(() => ({ tokens: this.tokens, nextPageToken: "" })),
+      revokeToken: unary(() => ({ known: true })),
+      revokeOrganizationTokens: unary(() => ({ notBeforeTime: new Date() })),
+      listTokenKeys: unary(() => ({ keys: [] })),
     });
     this.#running = await serve(server, this.address, 50);
     this.port = this.#running.port;

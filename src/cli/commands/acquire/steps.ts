@@ -54,9 +54,7 @@ const REQUEST = z.strictObject({
   steps: z.array(
     z.strictObject({
       start: z.strictObject({ machine_id: text }).optional(),
-      start_any: z
-        .strictObject({ app: text, region: text.default(""), metadata: texts })
-        .optional(),
+      start_any: z.strictObject({ app: text, region: text.default(""), metadata: texts }).optional(),
       launch: z.strictObject({ app: text, config: z.unknown(), region: text.default("") }).optional(),
       timeout: time.optional(),
     }),

@@ -143,12 +143,12 @@ function used(mb: bigint, quotaMb: bigint | undefined): string {
 function orgTable(orgs: readonly Organization[], width: number | undefined): readonly string[] {
   const columns = [
     { title: "SLUG", min: 8 },
-    { title: "NAME", min: 8 },
+    { title: "NAME", min: 8, dropRank: 1 },
     { title: "STANDING" },
     { title: "MACHINES", align: "right" as const },
     { title: "MEMORY", align: "right" as const },
     { title: "IMAGES", align: "right" as const },
-    { title: "CREATED" },
+    { title: "CREATED", dropRank: 2 },
   ];
   const rows = orgs.map((org) => [
     org.slug,
