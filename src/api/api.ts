@@ -145,7 +145,10 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const changeLog = new ChangeLog(database);
   const feed = new ChangeFeed(changeLog, clock);
   stack.add("watches", () => feed.close());
-  const hosts = new Hosts(table, hostStore, clock, hostd, () => feed.wake());
+  const hosts = new Hosts(table, hostStore, clock, hostd, {
+    announcement: (address) => connections.reconnect(address),
+    report: () => feed.wake(),
+  });
   const machineStore = new MachineStore(database);
   const where = { directory: hosts, store: machineStore };
   const record = recordMachine(machineStore);

@@ -47,6 +47,14 @@ export class Connections<C extends grpc.Client> {
     }
   }
 
+  /** Connects at once to a server that could not be reached, and says that it is up. */
+  reconnect(address: string): void {
+    // A new channel: grpc-js waits for the end of its backoff, and fails every call until then.
+    if (this.stateOf(address) !== "down") return;
+    this.#close(address);
+    this.#open(address).client.getChannel().getConnectivityState(true);
+  }
+
   /** Closes what is connected to other addresses, and what cannot connect. Must be called periodically. */
   retain(addresses: ReadonlySet<string>): void {
     for (const [address, channel] of this.#channels) {
