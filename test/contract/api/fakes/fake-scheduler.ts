@@ -125,7 +125,7 @@ export class FakeScheduler {
       listHosts: unary(async (_, ctx) => {
         requireScope(ctx, "internal");
         await this.#play("listHosts");
-        return { hosts: this.hosts.map(attached) };
+        return { hosts: this.hosts.map(attached), nextPageToken: "" };
       }),
       attach: () => {
         throw new Error("nobody attaches to the fake");
