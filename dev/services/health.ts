@@ -26,7 +26,12 @@ export async function checkAttached(
 ): Promise<void> {
   const client = connect(SchedulerServiceClient, scheduler, { token: () => token, ownConnection: true });
   try {
-    const { hosts } = await call(client, client.listHosts, {}, { timeoutMs: 2_000, signal });
+    const { hosts } = await call(
+      client,
+      client.listHosts,
+      { pageSize: 0, pageToken: "" },
+      { timeoutMs: 2_000, signal },
+    );
     if (hosts.length < count) throw new Error(`${hosts.length} of ${count} hosts are attached`);
   } finally {
     client.close();

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 const PARTS = [
   ...["channel/frame.c", "channel/tlv.c", "channel/ring.c", "channel/lines.c"],
   ...["program/request.c", "program/users.c", "program/search.c", "agent/oom.c", "system/sys.c"],
+  "agent/output.c",
   ...["workload/cgroup.c", "agent/thrash.c", "agent/listening.c", "channel/channel.c"],
   ...[
     "exec/execs.c",
@@ -52,6 +53,7 @@ test.each([
   "processes",
   "files",
   "listening",
+  "streams",
 ])("the init's %s hold up under the sanitizers", (name) => {
   expect(output.split("\n")).toContain(`ok ${name}`);
 });

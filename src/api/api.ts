@@ -154,15 +154,18 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   stack.add("watches", () => feed.close());
   const routes = openRoutes(database, changeLog, { reads, clock });
   stack.add("watches of routes", () => routes.feed.close());
-  const hosts = new Hosts(table, hostStore, clock, hostd, () => {
-    feed.wake();
-    routes.feed.wake();
+  const hosts = new Hosts(table, hostStore, clock, hostd, {
+    announcement: (address) => connections.reconnect(address),
+    report: () => {
+      feed.wake();
+      routes.feed.wake();
+    },
   });
   const machineStore = new MachineStore(database);
   const where = { directory: hosts, store: machineStore };
   const record = recordMachine(machineStore);
   const machines = new Machines(where, hostd, record);
-  const machineApps = new MachineApps(machines);
+  const machineApps = new MachineApps(machines, clock.monotonicMs);
   const changes = new MachineChanges(where, hostd, record);
   const leases = new Leases(where, hostd);
 

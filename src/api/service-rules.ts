@@ -96,7 +96,7 @@ export const RULES = joinRules(
   }),
   rulesOf(ExecServiceService, {
     runCommand: changes("machines:write", "machines:exec", "machine", machine),
-    execMachine: changes("machines:write", "machines:exec", "machine", machine),
+    execMachine: { ...changes("machines:write", "machines:exec", "machine", machine), isSession: true },
     listProcesses: reads("machines:read", "machines:list-processes", "machine", machine),
   }),
   rulesOf(AcquireServiceService, {

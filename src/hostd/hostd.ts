@@ -64,6 +64,7 @@ export const DEFAULT_LIMITS = {
   keepForLaunchMs: 15 * 60_000,
   abandonedCreateMs: 60 * 60_000,
   tombstoneMs: 60 * 60_000,
+  takeOverMs: 10_000,
   /** More than a proxy needs to attach anew, and the least that the contract allows is 10 s. */
   lostUseMs: 30_000,
 };

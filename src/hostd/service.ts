@@ -178,7 +178,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       ),
     })),
     ...changeCalls({ hostName: identity.name, machines, clock, revocations: parts.revocations }),
-    ...execService(parts),
+    ...execService({ ...parts, clock }),
     getHost: internal(() => {
       const offsetMs = host.clock.now() - host.clock.monotonicMs();
       return {

@@ -10,7 +10,7 @@ import {
   reserveRequestFromProto,
   reserveResponseToProto,
 } from "./convert.ts";
-import { hostToProto } from "./hosts/convert.ts";
+import { hostPageToProto } from "./hosts/convert-list.ts";
 import type { Hosts } from "./hosts/hosts.ts";
 import { Attachment, type Replica } from "./hosts/service-attach.ts";
 import type { Reservations } from "./reservations/reservations.ts";
@@ -45,15 +45,12 @@ export function schedulerService(
       const { listed, total } = await reservations.list(size + 1, after);
       return { ...pageToProto(listed, size), total };
     }),
-    listHosts: unary((_req, ctx) => {
+    listHosts: unary((req, ctx) => {
       requireScope(ctx, "internal");
-      const sorted = hosts.all().toSorted((a, b) => a.info.number - b.info.number);
-      return {
-        hosts: sorted.map((host) => {
-          const backoffMs = hosts.refusals.backoffLeftMs(host.info.number);
-          return hostToProto(host, backoffMs > 0 ? new Date(Date.now() + backoffMs) : undefined);
-        }),
-      };
+      return hostPageToProto(hosts.all(), req, (number) => {
+        const backoffMs = hosts.refusals.backoffLeftMs(number);
+        return backoffMs > 0 ? new Date(Date.now() + backoffMs) : undefined;
+      });
     }),
     // Ends by itself at shutdown, once no auction needs its host.
     attach: bidiWire((wire, ctx) => {

@@ -9,6 +9,6 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 300_000,
     hookTimeout: 600_000,
-    expect: { poll: { timeout: 15_000, interval: 20 }, requireAssertions: true },
+    expect: { poll: { timeout: 40_000, interval: 20 }, requireAssertions: true },
   },
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { type Dirent, lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { processTree } from "../../tools/lib/processes.ts";
 import type { TestFleet } from "./fleet.ts";
@@ -9,6 +9,7 @@ export type Finding = string;
 
 const OTHERS_READ = 0o004;
 const OTHERS_PASS = 0o001;
+const GONE_IS_FINE = { throwIfNoEntry: false } as const;
 
 /** Strings that stand for secrets, and the search for them in all forms in which they could be written. */
 export class Canaries {
@@ -83,14 +84,24 @@ interface FoundFile {
 }
 
 function filesOf(folder: string, isPassable = true): FoundFile[] {
-  const canPass = isPassable && (statSync(folder).mode & OTHERS_PASS) !== 0;
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+  const canPass = isPassable && ((statSync(folder, GONE_IS_FINE)?.mode ?? 0) & OTHERS_PASS) !== 0;
+  return entriesOf(folder).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return filesOf(path, canPass);
     if (!entry.isFile()) return [];
-    const { mode } = lstatSync(path, { throwIfNoEntry: false }) ?? { mode: 0 };
+    const { mode } = lstatSync(path, GONE_IS_FINE) ?? { mode: 0 };
     return [{ path, isReadable: canPass && (mode & OTHERS_READ) !== 0 }];
   });
+}
+
+/** Lists a folder; one that has gone meanwhile is empty. */
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (err) {
+    if (err instanceof Error && "code" in err && err.code === "ENOENT") return [];
+    throw err;
+  }
 }
 
 /** Returns nothing for a file that has gone meanwhile. */

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { HostStatus, MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { configOf, type Machine } from "../support/clients.ts";
 import { type Invariants, openInvariants } from "./invariants.ts";
@@ -31,6 +31,7 @@ describe("after kill -9", () => {
     world = await openWorld(2, { HOSTD_CPUS: "128", HOSTD_MEMORY_MB: "65536" });
     invariants = await openInvariants(world);
   });
+  afterEach(() => world.fleet.awaitHosts());
   afterAll(async () => {
     invariants?.close();
     await world?.close();

@@ -8,6 +8,7 @@ import {
   ExecStart,
   RunCommandRequest,
 } from "../../src/gen/windhover/machines/v1/exec.ts";
+import { HostStatus } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { mintToken } from "../../src/lib/auth/auth.ts";
 import { call, connect, openStream } from "../../src/lib/grpc/client.ts";
 import { openDuplex } from "../../src/lib/grpc/duplex.ts";
@@ -147,6 +148,11 @@ describe("ExecMachine", () => {
     await world.fleet.start("hostd-1");
     await expect.poll(async () => (await run(["true"]).catch(() => undefined))?.exitCode, SOON).toBe(0);
     expect(await processes()).toEqual(["main"]);
+    // The scheduler may hear of the host later than the api, and the next machine has no other.
+    await world.fleet.awaitHosts();
+    // The api calls it on another connection than commands have.
+    const read = () => world.clients.get(machineId).catch(() => undefined);
+    await expect.poll(read, SOON).toMatchObject({ hostStatus: HostStatus.OK });
   });
 });
 

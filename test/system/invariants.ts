@@ -13,7 +13,7 @@ import type { World } from "./world.ts";
 
 /** How long a fleet may take to put everything right: a sweep looks at machines and pins once a minute, and leaves alone what is younger than that. */
 const LONGEST = { timeout: 110_000, interval: 250 };
-const DOCTOR = { timeout: 40_000, interval: 1_000 };
+const DOCTOR = { timeout: 60_000, interval: 1_000 };
 const AMOUNTS = ["cpus", "memoryMb", "diskMb"] as const;
 
 /** What must hold of a fleet, whatever has happened to it. */

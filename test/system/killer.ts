@@ -7,7 +7,8 @@ import { openWorld, type World } from "./world.ts";
 
 const HOSTS = 3;
 const ROOM = { HOSTD_CPUS: "64", HOSTD_MEMORY_MB: "65536" };
-const SOON = { timeout: 30_000, interval: 5 };
+/** Longer than the longest call. */
+const SOON = { timeout: 70_000, interval: 5 };
 /** Longer than anything that a call leaves to be done after it has answered. */
 const AFTER = { timeout: 3_000, interval: 5 };
 /** For a process to come up and for everybody to find it again. */

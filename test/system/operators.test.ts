@@ -52,11 +52,11 @@ describe("operators", () => {
     expect((await drain(2)).at(-1)).toMatchObject({ total: 0 });
 
     await set(2, Scheduling.OPEN);
+    await expect.poll(() => scheduling(2), SOON).toBe(Scheduling.OPEN);
     expect((await world.clients.start(running[0]?.id ?? "")).machine?.state).toBe(MachineState.STARTED);
   });
 
   it("give hosts labels, and keep machines of an app apart", async () => {
-    await expect.poll(() => scheduling(2), SOON).toBe(Scheduling.OPEN);
     expect(hostOf(await create({ hostLabels: new Map([["disk", "nvme"]]) }))).toBeGreaterThan(0);
     await expect(create({ hostLabels: new Map([["disk", "tape"]]) })).rejects.toMatchObject({
       reason: "NO_CAPACITY",

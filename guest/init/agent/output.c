@@ -57,12 +57,22 @@ void agent_end_output(struct agent *a, struct output *o)
 	o->fd = -1;
 }
 
+/* Whether a chunk makes the ring drop nothing that the host could still take. */
+static bool has_room(const struct agent *a)
+{
+	return !a->channel.synced || ring_free(&a->ring) >= CHUNK_RECORDS;
+}
+
 void agent_on_output(struct agent *a, struct output *o)
 {
 	uint8_t chunk[READ_CHUNK];
 	struct line_target target = { a, o->stream, now_us() };
-	ssize_t n = read(o->fd, chunk, sizeof chunk);
+	ssize_t n;
 
+	/* The other stream may just have taken the room. */
+	if (!has_room(a))
+		return;
+	n = read(o->fd, chunk, sizeof chunk);
 	if (n > 0)
 		lines_push(&o->lines, chunk, (size_t)n, on_line, &target);
 	else if (n == 0 || errno == EIO) /* of a terminal without readers and writers */
@@ -71,7 +81,7 @@ void agent_on_output(struct agent *a, struct output *o)
 
 void agent_apply_backpressure(struct agent *a)
 {
-	bool room = !a->channel.synced || ring_free(&a->ring) >= CHUNK_RECORDS;
+	bool room = has_room(a);
 
 	for (int i = 0; i < 2; i++) {
 		struct output *o = &a->outputs[i];

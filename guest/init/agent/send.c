@@ -88,7 +88,7 @@ static bool send_lines(struct agent *a)
 	char marker[64];
 	bool any = false;
 
-	if (!channel_has_room(&a->channel, sizeof body))
+	if (!channel_has_room(&a->channel, sizeof body + CHANNEL_RESERVE))
 		return false;
 	tlv_put_u64(&w, TAG_NOW, now_us());
 	while (ring_next(&a->ring, &record, marker) && w.cap - w.len >= TLV_HEADER + LINE_HEADER + record.len) {

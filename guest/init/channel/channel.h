@@ -6,7 +6,11 @@
 
 #include "channel/frame.h"
 
-enum { CHANNEL_OUT_MAX = 128 * 1024 };
+enum {
+	CHANNEL_OUT_MAX = 128 * 1024,
+	/* Kept free of lines and output, for answers that are not sent again: of signals, and of commands that are refused. */
+	CHANNEL_RESERVE = 16 * 1024,
+};
 
 struct channel {
 	int fd;

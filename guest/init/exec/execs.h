@@ -21,6 +21,8 @@ enum {
 	EXEC_CHUNK = 16 * 1024,
 	/* How long output is awaited from processes that a command which has ended left behind. */
 	EXEC_GRACE_MS = 250,
+	/* What is read of their output meanwhile; more than a pipe holds at the end of the command. */
+	EXEC_LATE_MAX = 1024 * 1024,
 };
 
 struct exec {
@@ -41,6 +43,7 @@ struct exec {
 	uint64_t credit;
 	int status;
 	uint64_t ended_us;
+	uint64_t late; /* output that was read after the end */
 	struct failure failure;
 };
 

@@ -20,7 +20,7 @@ static bool is_over(const struct exec *e)
 		return false;
 	if (e->fds.out < 0 && e->fds.err < 0)
 		return true;
-	return !has_output(e) && now_us() >= grace_end(e);
+	return now_us() >= grace_end(e) && (!has_output(e) || e->late > EXEC_LATE_MAX);
 }
 
 int execs_timeout(const struct execs *x)
@@ -46,11 +46,13 @@ static bool send_output(struct execs *x, struct exec *e, int which)
 	size_t want = e->credit < sizeof chunk ? (size_t)e->credit : sizeof chunk;
 	ssize_t n;
 
-	if (fd < 0 || !e->may_read[which] || want == 0 || !e->started_sent || !channel_has_room(x->channel, sizeof chunk + EXEC_HEADER))
+	if (fd < 0 || !e->may_read[which] || want == 0 || !e->started_sent || !channel_has_room(x->channel, sizeof chunk + EXEC_HEADER + CHANNEL_RESERVE))
 		return false;
 	n = read(fd, chunk, want);
 	if (n > 0) {
 		e->credit -= (uint64_t)n;
+		if (e->pid == 0)
+			e->late += (uint64_t)n;
 		send_chunk(x->channel, e->id, which ? STREAM_STDERR : STREAM_STDOUT, chunk, (size_t)n);
 		return true;
 	}

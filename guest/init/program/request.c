@@ -49,6 +49,15 @@ static void take_file(struct run_request *r, size_t *used, const struct tlv *fie
 	file->content = (const uint8_t *)copy(r, used, p + FILE_HEADER + path, file->len);
 }
 
+static bool is_deep(const uint8_t *path, size_t n)
+{
+	size_t depth = 0;
+
+	for (size_t i = 0; i < n; i++)
+		depth += path[i] == '/';
+	return depth > DEPTH_MAX;
+}
+
 /* Counts arguments, variables and bytes of text, and checks them. */
 static const char *measure(struct run_request *r, struct tlv_reader in, size_t *text)
 {
@@ -58,6 +67,8 @@ static const char *measure(struct run_request *r, struct tlv_reader in, size_t *
 		if (field.tag == TAG_FILE) {
 			if (path_length(&field) == 0)
 				return "a file has no absolute path";
+			if (is_deep(field.value + FILE_HEADER, path_length(&field)))
+				return "the path of a file has too many folders";
 			*text += field.len + 2;
 			r->filec++;
 		}
@@ -67,6 +78,8 @@ static const char *measure(struct run_request *r, struct tlv_reader in, size_t *
 			return "a text holds a zero byte";
 		if (field.tag == TAG_ENV && (field.len == 0 || field.value[0] == '=' || !memchr(field.value, '=', field.len)))
 			return "a variable is not NAME=value";
+		if ((field.tag == TAG_VOLUME || field.tag == TAG_WORKING_DIR) && is_deep(field.value, field.len))
+			return "the path of a volume or of the working directory has too many folders";
 		*text += field.len + 1;
 		r->argc += field.tag == TAG_ARG;
 		r->envc += field.tag == TAG_ENV;

@@ -6,7 +6,10 @@
 
 #include "system/identity.h"
 
-enum { ARGS_MAX = 4096, ENV_MAX = 4096, VOLUMES_MAX = 1024, FILES_MAX = 1024, SPARE_ENV = 5 };
+enum { ARGS_MAX = 4096, ENV_MAX = 4096, VOLUMES_MAX = 256, FILES_MAX = 1024, SPARE_ENV = 5 };
+
+/* Folders of a path: to make them takes as long as the square of their number, and the start holds its slot meanwhile. */
+enum { DEPTH_MAX = 64 };
 
 /* A file to write before the program runs. */
 struct file_request {

@@ -57,7 +57,8 @@ long read_file(const char *path, char *buf, size_t cap)
 
 char *read_text(const char *path, size_t max)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Does not wait: an image may have a pipe there. */
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 	size_t len = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
 	char *buf;

@@ -15,9 +15,9 @@ bool write_file(const char *path, const char *text);
 long read_file(const char *path, char *buf, size_t cap);
 
 /*
- * Reads at most `max` bytes of a file into a string to free, "" when there is no such file; NULL
- * when memory is out. Takes no more memory than the file is long, as memory is slow to get under
- * emulation.
+ * Reads at most `max` bytes of a file into a string to free, "" when there is no such file, or
+ * something else there; NULL when memory is out. Takes no more memory than the file is long, as
+ * memory is slow to get under emulation.
  */
 char *read_text(const char *path, size_t max);
 

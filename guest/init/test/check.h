@@ -36,3 +36,4 @@ void test_execs(void);
 void test_processes(void);
 void test_files(void);
 void test_listening(void);
+void test_streams(void);

@@ -138,6 +138,52 @@ static void a_daemon_keeps_the_end_back_for_a_moment_only(void)
 	close(c.in);
 }
 
+static void a_daemon_that_writes_without_pause_does_not_keep_the_end_back(void)
+{
+	struct command c = begin(ID, 0);
+	struct seen s = { 0 };
+
+	exec_done(&c);
+	kill(c.pid, SIGTERM);
+	reap(&c, false);
+	put(c.out, 4096);
+	for (int i = 0; i < 4000 && !s.ended; i++) {
+		put(c.out, 4096); /* so that the pipe is never empty */
+		send_number(MSG_EXEC_CREDIT, ID, TAG_CREDIT, 4096);
+		step(&s);
+		usleep(500);
+	}
+	CHECK(s.ended && s.signal == SIGTERM && s.out > EXEC_LATE_MAX && execs.count == 0);
+	close_outputs(&c);
+	close(c.in);
+}
+
+static void output_leaves_room_for_answers(void)
+{
+	struct command c = begin(ID, 1024 * 1024);
+	struct seen s = { 0 };
+
+	exec_done(&c);
+	step(&s);
+	/* The host does not read. */
+	for (int i = 0; i < 20; i++) {
+		put(c.out, 4096);
+		put(c.err, 4096);
+		execs_update(&execs);
+		while (execs_send(&execs))
+			;
+	}
+	CHECK(!channel_has_room(&channel, EXEC_CHUNK + CHANNEL_RESERVE));
+	CHECK(channel_has_room(&channel, CHANNEL_RESERVE - EXEC_HEADER));
+	step(&s);
+	kill(c.pid, SIGTERM);
+	reap(&c, false);
+	close_outputs(&c);
+	step(&s);
+	CHECK(s.ended && execs.count == 0);
+	close(c.in);
+}
+
 static void the_end_of_the_workload_interrupts(void)
 {
 	struct command killed = begin(1, CREDIT), exited = begin(2, CREDIT);
@@ -252,6 +298,8 @@ void test_execs(void)
 	more_input_than_was_granted_kills_the_command();
 	input_that_nobody_takes_is_granted_again();
 	a_daemon_keeps_the_end_back_for_a_moment_only();
+	a_daemon_that_writes_without_pause_does_not_keep_the_end_back();
+	output_leaves_room_for_answers();
 	the_end_of_the_workload_interrupts();
 	a_failure_is_reported();
 	all_slots_can_be_used_and_no_more();

@@ -11,6 +11,7 @@ int main(void)
 		{ "ring", test_ring },     { "lines", test_lines },   { "search", test_search },     { "oom", test_oom },
 		{ "memory", test_memory }, { "execs", test_execs },   { "processes", test_processes }, { "files", test_files },
 		{ "listening", test_listening },
+		{ "streams", test_streams },
 	};
 
 	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {

@@ -137,6 +137,38 @@ static void refused(struct tlv_writer *w, const char *expected)
 	run_request_free(&r);
 }
 
+/* "/d/d...", with so many folders. */
+static const char *deep(int folders)
+{
+	static char path[512];
+
+	for (int i = 0; i < folders; i++)
+		memcpy(path + 2 * i, "/d", 3);
+	return path;
+}
+
+static void paths_of_many_folders_are_refused(void)
+{
+	static uint8_t buf[4096];
+	struct tlv_writer w = sound(buf, sizeof buf, 1, 0);
+	struct run_request r;
+
+	put_text(&w, TAG_VOLUME, deep(DEPTH_MAX));
+	put_text(&w, TAG_WORKING_DIR, deep(DEPTH_MAX));
+	put_file(&w, deep(DEPTH_MAX), "");
+	CHECK(parse(&r, w.buf, w.len) == NULL);
+	run_request_free(&r);
+	w = sound(buf, sizeof buf, 1, 0);
+	put_text(&w, TAG_VOLUME, deep(DEPTH_MAX + 1));
+	refused(&w, "the path of a volume or of the working directory has too many folders");
+	w = sound(buf, sizeof buf, 1, 0);
+	put_text(&w, TAG_WORKING_DIR, deep(DEPTH_MAX + 1));
+	refused(&w, "the path of a volume or of the working directory has too many folders");
+	w = sound(buf, sizeof buf, 1, 0);
+	put_file(&w, deep(DEPTH_MAX + 1), "");
+	refused(&w, "the path of a file has too many folders");
+}
+
 static void limits_are_kept(void)
 {
 	static uint8_t buf[256 * 1024];
@@ -203,6 +235,7 @@ void test_requests(void)
 	a_command_has_what_it_does_not_name_from_the_workload();
 	a_request_cut_short_is_refused();
 	limits_are_kept();
+	paths_of_many_folders_are_refused();
 	a_damaged_request_does_no_harm();
 }
 

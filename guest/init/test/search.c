@@ -27,6 +27,22 @@ static int search(struct tried *t, const char *name, const char *path)
 	return search_and_exec(name, path, try, t);
 }
 
+static int count(void *ctx, const char *candidate)
+{
+	(void)candidate;
+	++*(int *)ctx;
+	return ENOENT;
+}
+
+static void a_path_is_not_searched_without_end(void)
+{
+	static char colons[100000];
+	int tried = 0;
+
+	memset(colons, ':', sizeof colons - 1);
+	CHECK(search_and_exec("sh", colons, count, &tried) == ENOENT && tried == 1024);
+}
+
 void test_search(void)
 {
 	static char long_path[9000];
@@ -44,6 +60,7 @@ void test_search(void)
 	CHECK(search(&t, "sh", "/bin:/usr/bin") == ENOEXEC && strcmp(t.all, "/bin/sh ") == 0);
 	memset(long_path, 'x', sizeof long_path - 1);
 	CHECK(search(&t, "sh", long_path) == ENOENT && t.all[0] == '\0');
+	a_path_is_not_searched_without_end();
 }
 
 void test_oom(void)

@@ -1,5 +1,9 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "check.h"
 #include "program/users.h"
+#include "system/sys.h"
 
 static const char passwd[] = "# comment\n"
 			     "root:x:0:0:root:/root:/bin/sh\n"
@@ -33,10 +37,26 @@ static void unknown(const char *spec)
 	CHECK(!resolve_user(spec, passwd, group, &who));
 }
 
+static void accounts_that_are_a_pipe_are_empty(void)
+{
+	char dir[] = "/tmp/windhover-users-XXXXXX", path[64], *text;
+
+	CHECK(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/passwd", dir);
+	CHECK(mkfifo(path, 0644) == 0);
+	alarm(20); /* to open it could take for ever */
+	text = read_text(path, 1024);
+	alarm(0);
+	CHECK(text && text[0] == '\0');
+	free(text);
+	CHECK(unlink(path) == 0 && rmdir(dir) == 0);
+}
+
 void test_users(void)
 {
 	struct identity who = known("");
 
+	accounts_that_are_a_pipe_are_empty();
 	CHECK(who.uid == 0 && who.gid == 0 && strcmp(who.home, "/root") == 0);
 	who = known("web");
 	CHECK(who.uid == 1000 && who.gid == 1001 && strcmp(who.home, "/srv/web") == 0);

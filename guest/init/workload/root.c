@@ -71,8 +71,8 @@ static int write_new(const char *path, const char *text)
 	ssize_t n;
 	int fd;
 
-	/* Many images have links here to files that do not exist. */
-	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+	/* Many images have links here to files that do not exist. To open a pipe could take for ever. */
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode))
 		unlink(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)

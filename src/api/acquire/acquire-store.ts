@@ -152,24 +152,47 @@ export class AcquireStore {
 
   /**
    * Removes acquires that ended an hour ago: those that no repeat can return, and all but the newest of one machine, since clients may
-   * take a new key for each call. An acquire that created its machine stays as long as the machine does.
+   * take a new key for each call. An acquire that created its machine stays as long as the machine does. Of one that is on several pages,
+   * each round leaves fewer.
+   *
+   * @param pageSize acquires that a statement reads: one that read all would reach its timeout
    */
-  async removeOld(): Promise<void> {
-    await this.#db.query({
-      name: "acquire_remove_old",
-      text: `delete from acquires a where status in ('done', 'failed') and update_time < now() - interval '1 hour'
-                and (status = 'failed' or key is null
-                     or not exists (select 1 from machines m where m.id = a.machine_id and m.state <> 'destroyed'))`,
-    });
-    await this.#db.query({
-      name: "acquire_remove_many",
-      text: `delete from acquires where id in (
-               select id from (
-                 select id, update_time, row_number() over (partition by machine_id order by update_time desc) as nth
-                   from acquires a where status = 'done' and machine_id is not null and not exists (
-                     select 1 from jsonb_array_elements(a.intents) i
-                      where i ->> 'kind' = 'create' and (i ->> 'step')::integer = a.step)) ranked
-                where nth > ${KEPT_PER_MACHINE} and update_time < now() - interval '1 hour')`,
-    });
+  async removeOld(pageSize = PAGE): Promise<void> {
+    let last: OldAcquire | undefined = { time: "-infinity", id: NIL };
+    while (last) {
+      const { rows }: { readonly rows: readonly OldAcquire[] } = await this.#db.query<OldAcquire>({
+        name: "acquire_remove_old",
+        text: REMOVE_OLD,
+        values: [last.time, last.id, pageSize],
+      });
+      last = rows[0];
+    }
   }
 }
+
+/** The last acquire of a page. */
+interface OldAcquire {
+  /** As Postgres writes it: exact to the microsecond. */
+  readonly time: string;
+  readonly id: string;
+}
+
+const PAGE = 5_000;
+const NIL = "00000000-0000-0000-0000-000000000000";
+const REMOVE_OLD = `
+with page as (
+  select id, status, key, machine_id, step, intents, update_time from acquires
+   where status in ('done', 'failed') and update_time < now() - interval '1 hour'
+     and (update_time, id) > ($1::timestamptz, $2::uuid)
+   order by update_time, id limit $3
+), ranked as (
+  select id, row_number() over (partition by machine_id order by update_time desc) as nth
+    from page p where status = 'done' and machine_id is not null and not exists (
+      select 1 from jsonb_array_elements(p.intents) i
+       where i ->> 'kind' = 'create' and (i ->> 'step')::integer = p.step)
+), gone as (
+  delete from acquires a using page p left join ranked r on r.id = p.id
+   where a.id = p.id
+     and (p.status = 'failed' or p.key is null or r.nth > ${KEPT_PER_MACHINE}
+          or not exists (select 1 from machines m where m.id = p.machine_id and m.state <> 'destroyed')))
+select update_time::text as time, id from page order by page.update_time desc, page.id desc limit 1`;

@@ -1,8 +1,8 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Attempt } from "./acquire.ts";
 
-/** Characters of the facts of all attempts: more would not fit into an answer. */
-const MAX_FACTS = 4_096;
+/** Characters of the attempts: an error cuts a longer fact, and the rest would be no JSON. */
+const MAX_ATTEMPTS = 2_048;
 
 export function noStepWorked(attempts: readonly Attempt[]): Fault {
   const tried = attempts.map(
@@ -50,7 +50,7 @@ function factsOf(attempts: readonly Attempt[]): Record<string, string> {
     ...{ step, machine_id: machineId, outcome, reason },
     duration_ms: Math.round(durationMs),
   }));
-  while (JSON.stringify(shown).length > MAX_FACTS) shown.pop();
+  while (JSON.stringify(shown).length > MAX_ATTEMPTS) shown.pop();
   const leftOut = attempts.length - shown.length;
   return {
     ...Object.fromEntries(attempts.map(({ step, reason }) => [`reason_${step}`, reason])),

@@ -76,8 +76,13 @@ export class AppStore {
     return rows;
   }
 
-  /** Deletes an app without machines. @throws Fault `APP_NOT_FOUND`, `APP_NOT_EMPTY` */
-  delete(name: string, org: string): Promise<void> {
+  /**
+   * Deletes an app without machines.
+   *
+   * @param isForced whether its machines were to be destroyed: those that are left come or go
+   * @throws Fault `APP_NOT_FOUND`, `APP_NOT_EMPTY`
+   */
+  delete(name: string, org: string, isForced: boolean): Promise<void> {
     return this.#db.transaction(async (tx) => {
       // Waits for creates that hold the app; later creates do not find it.
       const locked = await tx.query({
@@ -93,8 +98,11 @@ export class AppStore {
         values: [name],
       });
       const { placed, unplaced } = rows[0] ?? { placed: 0, unplaced: 0 };
-      if (placed > 0) throw appNotEmpty(name, placed + unplaced, "destroy them first, or force it");
-      if (unplaced > 0) throw appNotEmpty(name, unplaced, "they are being created; try again when they are");
+      const why =
+        isForced || placed === 0
+          ? "they are being created; try again when they are"
+          : "destroy them first, or force it";
+      if (placed + unplaced > 0) throw appNotEmpty(name, placed + unplaced, why);
       await tx.query({ name: "app_delete", text: "delete from apps where name = $1", values: [name] });
       await logAppChange(tx, name);
     });

@@ -30,10 +30,11 @@ export async function deleteApp(
   let destroyed = 0;
   for (let hasMore = force; hasMore; ) {
     const ids = await parts.machineStore.ofApp(name, caller.org, BATCH);
-    destroyed += await destroyAll(parts, ids, caller);
-    hasMore = ids.length === BATCH;
+    const count = await destroyAll(parts, ids, caller);
+    destroyed += count;
+    hasMore = ids.length === BATCH && count > 0;
   }
-  await parts.apps.delete(name, caller.org);
+  await parts.apps.delete(name, caller.org, force);
   return destroyed;
 }
 
@@ -53,7 +54,8 @@ async function destroyAll(
         if (!machineId) throw new Error(`the database has a machine with the id ${id}`);
         destroyed.push(await machines.destroy(machineId, { force: true, ignoreLease: true }, caller));
       } catch (err) {
-        fault ??= err;
+        // Its create or its end is under way: the app is not deleted, and the fault says so.
+        if (!hasReason(err, "MACHINE_NOT_FOUND")) fault ??= err;
       }
     }
   };

@@ -72,22 +72,29 @@ async function send(exec: HostExec, start: ExecMachineRequest, stdin: Buffer): P
   exec.end();
 }
 
-/** The beginning of an output stream. */
+/** The beginning of an output stream, in one buffer: kept as parts, single bytes would take hundreds of times their size. */
 class Output {
-  readonly #parts: Buffer[] = [];
+  #bytes = Buffer.alloc(0);
   #length = 0;
   isTruncated = false;
 
   add(bytes: Buffer): void {
-    const room = MAX_OUTPUT_BYTES - this.#length;
-    if (bytes.length > room) this.isTruncated = true;
-    const part = bytes.subarray(0, room);
-    if (part.length > 0) this.#parts.push(part);
+    const part = bytes.subarray(0, MAX_OUTPUT_BYTES - this.#length);
+    if (part.length < bytes.length) this.isTruncated = true;
+    this.#reserve(this.#length + part.length);
+    part.copy(this.#bytes, this.#length);
     this.#length += part.length;
   }
 
   bytes(): Buffer {
-    return Buffer.concat(this.#parts);
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  #reserve(length: number): void {
+    if (length <= this.#bytes.length) return;
+    const grown = Buffer.alloc(Math.min(MAX_OUTPUT_BYTES, Math.max(length, 2 * this.#bytes.length)));
+    this.#bytes.copy(grown);
+    this.#bytes = grown;
   }
 }
 

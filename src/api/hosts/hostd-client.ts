@@ -45,6 +45,8 @@ export interface HostdConnections {
   readonly calls: Connections<HostServiceClient>;
   /** Of waits, logs and pulls. */
   readonly streams: Connections<HostServiceClient>;
+  /** Connects at once to a host that says that it is up. */
+  reconnect(address: string): void;
   close(): void;
 }
 
@@ -54,6 +56,10 @@ export function hostdConnections(token: TokenSource, clock: Clock): HostdConnect
   return {
     calls,
     streams,
+    reconnect(address) {
+      calls.reconnect(address);
+      streams.reconnect(address);
+    },
     close() {
       calls.close();
       streams.close();

@@ -15,30 +15,31 @@ const STORE_INTERVAL_MS = 30_000;
 const FIND_TIMEOUT_MS = 500;
 const GET_HOST_TIMEOUT_MS = 2_000;
 
+/** What is called when hosts have said something. */
+export interface HostsListeners {
+  /** A host is up. */
+  readonly announcement?: (address: string) => void;
+  /** A report has been stored. */
+  readonly report?: () => void;
+}
+
 /** Takes announcements and reports of hosts, with or without the database. */
 export class Hosts implements HostDirectory {
   readonly #table: HostTable;
   readonly #store: HostStore;
   readonly #clock: Clock;
   readonly #hostd: Hostd;
-  readonly #onReport: () => void;
+  readonly #on: HostsListeners;
   readonly #stored = new Map<number, HostEntry>();
   #refreshedAt: Date | undefined;
   #finding: Promise<boolean> | undefined;
 
-  /** @param onReport called when a report has been stored */
-  constructor(
-    table: HostTable,
-    store: HostStore,
-    clock: Clock,
-    hostd: Hostd,
-    onReport: () => void = () => {},
-  ) {
+  constructor(table: HostTable, store: HostStore, clock: Clock, hostd: Hostd, on: HostsListeners = {}) {
     this.#table = table;
     this.#store = store;
     this.#clock = clock;
     this.#hostd = hostd;
-    this.#onReport = onReport;
+    this.#on = on;
   }
 
   get(number: number): HostEntry | undefined {
@@ -82,6 +83,7 @@ export class Hosts implements HostDirectory {
   async announce(announced: AnnouncedHost): Promise<boolean> {
     const entry = { ...announced, lastSeenMs: this.#clock.now() };
     this.#table.announce(entry);
+    this.#on.announcement?.(entry.address);
     const last = this.#stored.get(entry.number);
     if (last && isSame(last, entry) && entry.lastSeenMs - last.lastSeenMs < STORE_INTERVAL_MS) return true;
     try {
@@ -102,7 +104,7 @@ export class Hosts implements HostDirectory {
   /** @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`, `DATABASE_UNAVAILABLE` */
   async report(hostNumber: number, identity: string, changes: readonly HostEvent[]): Promise<bigint> {
     const applied = await this.#store.applyEvents(hostNumber, identity, changes);
-    this.#onReport();
+    this.#on.report?.();
     return applied;
   }
 

@@ -1,4 +1,4 @@
-import { hasReason } from "../../lib/faults/fault.ts";
+import { type Fault, hasReason } from "../../lib/faults/fault.ts";
 import { startLoop } from "../../lib/runtime/lifecycle.ts";
 import type { LeaseStore } from "../database/lease-store.ts";
 
@@ -14,7 +14,8 @@ export interface Task {
 
 /**
  * Starts tasks, each in a loop of its own, so that a slow one delays no other. Returns a function
- * that stops them. `GatedDatabase` logs outages of the database; the tasks do not.
+ * that stops them. `GatedDatabase` logs outages of the database; the tasks do not. Those that one api
+ * does are logged when their statements take too long: they would never be done, unnoticed.
  */
 export function startMaintenance(
   tasks: readonly Task[],
@@ -25,7 +26,7 @@ export function startMaintenance(
       try {
         if (leaseMs === undefined || (await leases.acquire(name, leaseMs))) await run(signal);
       } catch (err) {
-        if (!hasReason(err, "DATABASE_UNAVAILABLE")) throw err;
+        if (!hasReason(err, "DATABASE_UNAVAILABLE") || (leaseMs !== undefined && isTooLong(err))) throw err;
       }
     };
     return startLoop(intervalMs, intervalMs / 4, round, { name });
@@ -33,4 +34,8 @@ export function startMaintenance(
   return async () => {
     await Promise.all(stops.map((stop) => stop()));
   };
+}
+
+function isTooLong({ facts }: Fault): boolean {
+  return facts["why"] === "DATABASE_TIMEOUT";
 }

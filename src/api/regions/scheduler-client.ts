@@ -91,10 +91,16 @@ export class SchedulerClient {
 
   /** Lists the hosts attached to the replica that answers. */
   async listHosts(limits: CallLimits): Promise<readonly AttachedHost[]> {
-    const response = await this.#call("", LIST_TIMEOUT_MS, limits, (client, scope) =>
-      call(client, client.listHosts, {}, scope),
-    );
-    return response.hosts;
+    const hosts: AttachedHost[] = [];
+    for (let pageToken = ""; ; ) {
+      const request = { pageSize: 0, pageToken };
+      const page = await this.#call("", LIST_TIMEOUT_MS, limits, (client, scope) =>
+        call(client, client.listHosts, request, scope),
+      );
+      hosts.push(...page.hosts);
+      if (page.nextPageToken === "") return hosts;
+      pageToken = page.nextPageToken;
+    }
   }
 
   /** Lists live reservations, the first to expire first. */

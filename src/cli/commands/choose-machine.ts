@@ -1,6 +1,6 @@
 import type { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import { stateName } from "../render/names.ts";
-import { table } from "../render/table.ts";
+import { type Column, table } from "../render/table.ts";
 import { ask } from "../session/secret-input.ts";
 import type { Session } from "../session/session.ts";
 import { UsageError } from "../session/usage-error.ts";
@@ -8,7 +8,14 @@ import { type AppFlag, allMachines, appOf, machinesClient } from "./find.ts";
 
 /** Machines that are offered, the newest ones. */
 const MAX_OFFERED = 50;
-const TITLES = ["", "ID", "NAME", "STATE", "APP", "REGION"] as const;
+const COLUMNS: readonly Column[] = [
+  { title: "" },
+  { title: "ID" },
+  { title: "NAME", min: 8 },
+  { title: "STATE" },
+  { title: "APP", min: 6, dropRank: 1 },
+  { title: "REGION", dropRank: 2 },
+];
 
 /**
  * Lets a person choose among the machines of the app, or of the organisation.
@@ -29,8 +36,7 @@ export async function chooseMachine(
   const rows = offered.map(({ id, name, state, app: of, region }, at) => [
     ...[String(at + 1), id, name, stateName(state), of, region],
   ]);
-  const columns = TITLES.map((title) => ({ title }));
-  session.say(table(columns, rows, session.terminal.width).join("\n"));
+  session.say(table(COLUMNS, rows, session.terminal.width).join("\n"));
   if (offered.length < all.length) session.say(`${all.length - offered.length} older ones can be named.`);
   const question = isSeveral ? "Which machines? Their numbers" : "Which machine? Its number";
   for (;;) {

@@ -29,6 +29,10 @@ describe("the next command", () => {
     ["PEER_UNAVAILABLE", {}, ["hover doctor"]],
     ["AUTO_DESTROY", { machine: "0000a1b2c3d4e5" }, ["hover machine clone 0000a1b2c3d4e5"]],
     ["REPLACED", { machine: "0000a1b2c3d4e5" }, ["hover machine versions 0000a1b2c3d4e5"]],
+    ["RECEIVER_UNAVAILABLE", {}, ["hover doctor"]],
+    ["DATABASE_TIMEOUT", {}, ["hover doctor"]],
+    ["KEY_UNKNOWN", {}, ["hover key list"]],
+    ["TOO_MANY_EXECS", { machine: "0000a1b2c3d4e5" }, ["hover machine ps 0000a1b2c3d4e5"]],
     ["SOMETHING_NEW", {}, []],
   ])("after %s", (reason, subject, next) => {
     expect(nextSteps(fault(reason), subject, settings)).toEqual(next);
@@ -51,6 +55,14 @@ describe("the next command", () => {
 
     expect(signs).toEqual(["hover key list"]);
     expect(acquires).toEqual([expect.stringContaining("same command again")]);
+  });
+
+  test.each([
+    [{ machine: "ID", of: "start" }, "hover machine start ID"],
+    [{ machine: "ID", of: "create" }, "hover trace ID"],
+    [{ trace: "0af7651916cd43dd8448eb211c80319c" }, "hover machine list"],
+  ])("leads to a trace that there is: %j", (facts, next) => {
+    expect(nextSteps(fault("TRACE_NOT_FOUND", facts), {}, settings)).toEqual([next]);
   });
 
   test("names the subject of the fault when the command does not know it", () => {

@@ -61,7 +61,13 @@ const NEXT: Readonly<Record<string, Hint>> = {
   POSITION_TOO_OLD: () => "hover watch   (without --after)",
   ...each(({ machine }) => `hover machine logs ${machine}`, "ROLLED_BACK"),
   EXEC_FAILED: ({ machine }) => `hover machine logs ${machine}`,
+  TOO_MANY_EXECS: ({ machine }) => `hover machine ps ${machine}`,
   ...each(ofTrace, "START_FAILED", "START_TIMEOUT"),
+  TRACE_NOT_FOUND: (_about, { facts }) => {
+    const { machine, of } = facts;
+    if (machine === undefined) return "hover machine list";
+    return of === "create" ? `hover trace ${machine}` : `hover machine start ${machine}`;
+  },
   ...each(() => "hover doctor", "REGISTRY_UNAVAILABLE", "IMAGECACHE_UNAVAILABLE", "REDIS_UNAVAILABLE"),
   ...each(() => "hover doctor", "SCHEDULER_UNAVAILABLE", "DATABASE_UNAVAILABLE", "PEER_UNAVAILABLE"),
   ...each(
@@ -72,17 +78,19 @@ const NEXT: Readonly<Record<string, Hint>> = {
     "SERVER_DRAINING",
     "SIGNING_KEY_MISSING",
   ),
-  ...each(() => "hover doctor", "CREATE_TIMEOUT", "DEADLINE_EXCEEDED"),
+  ...each(() => "hover doctor", "CREATE_TIMEOUT", "DEADLINE_EXCEEDED", "RECEIVER_UNAVAILABLE"),
+  ...each(() => "hover doctor", "DATABASE_BUSY", "DATABASE_TIMEOUT", "TOKEN_QUEUE_FULL"),
   ...each(
     (_about, { facts }) => `hover registry login ${facts["registry"] ?? "REGISTRY"}`,
     ...["REGISTRY_UNAUTHORIZED", "REGISTRY_RATE_LIMITED"],
   ),
-  REGISTRY_NOT_FOUND: () => "hover registry list",
+  ...each(() => "hover registry list", "REGISTRY_NOT_FOUND", "TOO_MANY_REGISTRIES"),
   ...each(newToken, "TOKEN_EXPIRED", "TOKEN_REVOKED", "SCOPE_MISSING"),
   TOKEN_RESTRICTED: () => "hover token inspect",
   // Of a key that signs tokens, or of an acquire.
   KEY_IN_USE: (_about, { code }) =>
     code === "ABORTED" ? "the same command again: its key gets the same machine" : "hover key list",
+  KEY_UNKNOWN: () => "hover key list",
   KEY_REUSED: () => "hover acquire --key ANOTHER ...",
 };
 

@@ -39,7 +39,9 @@ export async function httpRequest(url: string, options: HttpOptions): Promise<Ht
         ...options.headers,
       },
     });
-    request.once("error", reject);
+    const fail = (err: Error) =>
+      reject(overdue.aborted ? new Error(`no whole answer within ${timeoutMs / 1_000} s`) : err);
+    request.once("error", fail);
     request.once("response", (response) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
@@ -49,7 +51,7 @@ export async function httpRequest(url: string, options: HttpOptions): Promise<Ht
           request.destroy(new Error(`the answer has more than ${MAX_ANSWER_BYTES} bytes`));
         else chunks.push(chunk);
       });
-      response.once("error", reject);
+      response.once("error", fail);
       response.once("end", () => {
         const { statusCode: status = 0, headers } = response;
         resolve({ status, headers, text: Buffer.concat(chunks).toString("utf8") });

@@ -47,6 +47,25 @@ test("a port that another program has taken is replaced, the others stay", async
   expect(second).not.toBe(lost);
 });
 
+test("when one port cannot be replaced, what was found for the others is free again", async () => {
+  const ports = new Ports(await range(20));
+  const all: number[] = [];
+  for (let found: readonly number[] = [0]; found.length > 0; all.push(...found))
+    found = await ports.allocate([TCP]).catch(() => []);
+  const [left = 0, ...had] = all;
+  ports.release([left]);
+  const lost = had.slice(0, 2);
+  for (const port of lost) {
+    const server = createServer().listen(port, "127.0.0.1");
+    await once(server, "listening");
+    close.push(() => server.close());
+  }
+
+  await expect(ports.confirm([TCP, TCP], lost)).rejects.toMatchObject({ reason: "NO_FREE_PORT" });
+
+  expect(await ports.allocate([TCP])).toEqual([left]);
+});
+
 test("without a free port it fails and keeps none", async () => {
   const { from } = await range(0);
   const ports = new Ports({ from: from - 1, to: from });

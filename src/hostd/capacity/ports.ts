@@ -38,15 +38,22 @@ export class Ports {
 
   /** Replaces those of `ports` that another program has taken. Returns all, in the order of the services. @throws Fault NO_FREE_PORT */
   async confirm(services: readonly ServiceConfig[], ports: readonly number[]): Promise<readonly number[]> {
-    return Promise.all(
+    const added: number[] = [];
+    const replaced: number[] = [];
+    const confirmed = await Promise.allSettled(
       services.map(async ({ protocol }, index) => {
         const port = ports[index];
         if (port !== undefined && (await isFree(protocol, port))) return port;
         const other = await this.#take(protocol);
-        if (port !== undefined) this.#taken.delete(port);
+        added.push(other);
+        if (port !== undefined) replaced.push(port);
         return other;
       }),
     );
+    const failed = confirmed.find((each) => each.status === "rejected");
+    this.release(failed ? added : replaced);
+    if (failed) throw failed.reason;
+    return confirmed.flatMap((each) => (each.status === "fulfilled" ? each.value : []));
   }
 
   /** Allocates the ports of a machine that is in the store. */

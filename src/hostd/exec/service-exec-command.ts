@@ -1,7 +1,7 @@
 import type { ExecMachineRequest, ExecMachineResponse } from "../../gen/windhover/machines/v1/exec.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { onAbort } from "../../lib/runtime/abort.ts";
-import { TimeLimit } from "../../lib/runtime/wait.ts";
+import { endsWithin, TimeLimit } from "../../lib/runtime/wait.ts";
 import { signalName } from "../../lib/signals/signals.ts";
 import type { ExecEnd, ExecSession } from "../vmm/exec.ts";
 import type { Vm } from "../vmm/vmm.ts";
@@ -10,8 +10,11 @@ import { execFault, execTimeout, interrupted } from "./exec-faults.ts";
 
 /** Longest time that a guest may take to run a command. */
 const START_LIMIT_MS = 15_000;
-/** Input of a command that waits until the command takes it. */
+/** Longest wait for a guest to confirm that a command is killed. */
+const KILL_LIMIT_MS = 5_000;
+/** Input of a command that waits until the command takes it, and the memory that each part takes besides its bytes. */
 const MAX_WAITING_INPUT = 256 * 1_024;
+const PART_OVERHEAD_BYTES = 1_024;
 const SIGNAL_BASE = 128;
 
 /** Signals that end a command early. */
@@ -29,16 +32,19 @@ interface Ends {
  * @throws Fault EXEC_FAILED, EXEC_TIMEOUT, EXEC_INTERRUPTED, TOO_MANY_EXECS, INVALID_FIELDS
  */
 export async function* execCommand(
-  vm: Vm,
+  vm: Pick<Vm, "exec">,
   order: ExecOrder,
   requests: AsyncIterator<ExecMachineRequest>,
   ends: Ends,
+  killLimitMs = KILL_LIMIT_MS,
 ): AsyncGenerator<ExecMachineResponse> {
   const { id, timeoutMs } = order;
   const session = await begin(vm, order, ends);
   let failure: Fault | undefined;
+  let isKilled = false;
   const end = (fault?: Fault): void => {
     failure ??= fault;
+    isKilled = true;
     session.kill();
   };
   const timer =
@@ -51,6 +57,9 @@ export async function* execCommand(
     for await (const { stream, bytes } of session.output) {
       yield { message: { $case: stream, value: bytes } };
     }
+    // Output ends with the kill, but a guest that is stuck never says that the command has ended.
+    if (isKilled && !(await endsWithin(killLimitMs, session.ended)))
+      throw failure ?? interrupted(id, "the guest has not confirmed it");
     const how = await session.ended;
     if (failure) throw failure;
     yield { message: { $case: "exit", value: exitToProto(how, id) } };
@@ -61,7 +70,7 @@ export async function* execCommand(
 }
 
 async function begin(
-  vm: Vm,
+  vm: Pick<Vm, "exec">,
   { id, request, timeoutMs = START_LIMIT_MS }: ExecOrder,
   ends: Ends,
 ): Promise<ExecSession> {
@@ -89,27 +98,25 @@ async function feed(
 ): Promise<void> {
   let written: Promise<void> = Promise.resolve();
   let waiting = 0;
-  const write = async (bytes: Buffer): Promise<void> => {
-    await session.write(bytes);
-    waiting -= bytes.length;
-  };
-  const queue = (work: () => Promise<void> | void): void => {
-    written = written.then(work);
+  const queue = (bytes: number, work: () => Promise<void> | void): void => {
+    const cost = bytes + PART_OVERHEAD_BYTES;
+    waiting += cost;
+    written = written.then(work).finally(() => {
+      waiting -= cost;
+    });
     // At the end nobody waits for it any more.
     written.catch(() => {});
   };
-  const endInput = (): void => queue(() => session.endInput());
+  const endInput = (): void => queue(0, () => session.endInput());
   for (;;) {
     const next = await requests.next();
     if (next.done === true) break;
     const input = inputFromProto(next.value, order);
-    if (input?.kind === "stdin") {
-      waiting += input.bytes.length;
-      queue(() => write(input.bytes));
-      if (waiting > MAX_WAITING_INPUT) await written;
-    } else if (input?.kind === "end") endInput();
+    if (input?.kind === "stdin") queue(input.bytes.length, () => session.write(input.bytes));
+    else if (input?.kind === "end") endInput();
     else if (input?.kind === "resize") session.resize(input.size);
     else if (input?.kind === "signal") session.signal(input.signal);
+    if (waiting > MAX_WAITING_INPUT) await written;
   }
   if (order.request.stdin) endInput();
 }

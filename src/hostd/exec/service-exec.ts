@@ -8,6 +8,7 @@ import type { Revocations } from "../../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../../lib/auth/rpc-rules.ts";
 import { bidiStream, unary } from "../../lib/grpc/server/rpc.ts";
 import { Concurrency } from "../../lib/limits/concurrency.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
 import { TimeLimit, within } from "../../lib/runtime/wait.ts";
 import { invalidState, type Machine, machineId } from "../machines/machine.ts";
 import type { Machines } from "../operations/machines.ts";
@@ -16,6 +17,7 @@ import { orderFromProto } from "./convert-exec.ts";
 import { processToProto } from "./convert-processes.ts";
 import { execFault, interrupted, tooManyExecs } from "./exec-faults.ts";
 import { execCommand } from "./service-exec-command.ts";
+import { ExecPaces } from "./service-exec-paces.ts";
 
 /** Commands that one organisation runs on this host at once. */
 const MAX_EXECS = 512;
@@ -27,15 +29,18 @@ const LIST_LIMIT_MS = 15_000;
 export interface ExecParts {
   readonly machines: Pick<Machines, "get" | "guarded" | "driver">;
   readonly revocations: Pick<Revocations, "isSuspended">;
+  readonly clock: Pick<Clock, "monotonicMs">;
 }
 
 /** Serves commands in the machines of a host. */
 export function execService({
   machines,
   revocations,
+  clock,
 }: ExecParts): Pick<HostServiceServer, "execMachine" | "listProcesses"> {
   const execs = new Concurrency(MAX_EXECS, (org, limit) => tooMany(org, limit, "commands"));
   const lists = new Concurrency(MAX_LISTS, (org, limit) => tooMany(org, limit, "lists of processes"));
+  const paces = new ExecPaces({ clock });
   const vmOf = (machine: Machine, what: string): Vm => {
     const { vm } = machines.driver(machine.id).runtime;
     if (machine.state !== "started" || !vm) throw invalidState(machine, what);
@@ -58,10 +63,15 @@ export function execService({
         requireGoodStanding(machine.spec.org, revocations);
         const vm = vmOf(machine, "given a command");
         const release = execs.take(machine.spec.org);
-        const users = userRequests(incoming);
+        const take = (message: Parameters<ExecPaces["take"]>[1]) =>
+          paces.take(machine.spec.org, message, ctx.signal);
+        const users = userRequests(incoming, take);
         try {
           const ends = { gone: ctx.signal, draining: ctx.draining };
-          for await (const response of execCommand(vm, order, users, ends)) yield { response };
+          for await (const response of execCommand(vm, order, users, ends)) {
+            yield { response };
+            await take(response.message);
+          }
         } finally {
           release();
         }
@@ -86,13 +96,18 @@ export function execService({
   };
 }
 
-/** Returns the requests of the user's client. */
-function userRequests(incoming: AsyncIterator<HostRequest>): AsyncIterator<ExecMachineRequest> {
+/** Returns the requests of the user's client. @param taken called with each; the next one waits for it */
+function userRequests(
+  incoming: AsyncIterator<HostRequest>,
+  taken: (message: ExecMachineRequest["message"]) => Promise<void>,
+): AsyncIterator<ExecMachineRequest> {
   return {
     next: async () => {
       const next = await incoming.next();
       if (next.done === true) return next;
-      return { value: next.value.request ?? { machineId: "", message: undefined } };
+      const { request = { machineId: "", message: undefined } } = next.value;
+      await taken(request.message);
+      return { value: request };
     },
   };
 }

@@ -89,8 +89,7 @@ export class ImageCacheClient {
     const left = pins.toSorted((a, b) => (a.owner < b.owner ? -1 : 1));
     let afterOwner: string | undefined;
     do {
-      const part = takeBytes(left, MAX_LIST_BYTES, bytesOf);
-      left.splice(0, part.length);
+      const part = left.splice(0, lengthOfPart(left, MAX_LIST_BYTES));
       const upToOwner = left.length === 0 ? undefined : part.at(-1)?.owner;
       const request = { pins: part, afterOwner, upToOwner };
       await call(this.#client, this.#client.reconcilePins, request, SCOPE).catch(rethrow);
@@ -174,6 +173,14 @@ const DETAILS = {
 function describe({ phase, layersDone, layersTotal }: PullProgress): string {
   const layers = layersTotal > 0 ? ` ${Math.min(layersDone + 1, layersTotal)} of ${layersTotal} layers` : "";
   return (DETAILS[phase] ?? DETAILS[PullPhase.UNRECOGNIZED]).replace("LAYERS", layers);
+}
+
+/** Returns how many of some pins, which are by owner, go into one message: all of an owner, who may have two, or none. */
+export function lengthOfPart(pins: readonly Pin[], maxBytes: number): number {
+  let { length } = takeBytes(pins, maxBytes, bytesOf);
+  if (length === pins.length) return length;
+  while (length > 1 && pins[length]?.owner === pins[length - 1]?.owner) length -= 1;
+  return length;
 }
 
 function bytesOf(pin: Pin): number {

@@ -61,6 +61,7 @@ export class Driver {
   readonly #idleStops: IdleStops;
   /** Stops that calls have asked for. */
   #stops = 0;
+  #takeOver: Promise<void> | undefined;
 
   constructor(id: MachineId, parts: DriverParts) {
     this.#due = new DueWork(this, parts);
@@ -328,9 +329,16 @@ export class Driver {
 
   /**
    * After a restart of hostd: takes over the VM of the machine, if it has one, and goes on with
-   * what was under way.
+   * what was under way. Calls that come meanwhile do not wait for it.
    */
-  async adopt(): Promise<void> {
+  adopt(): Promise<void> {
+    this.#takeOver ??= this.#adopt().finally(() => {
+      this.#takeOver = undefined;
+    });
+    return this.#takeOver;
+  }
+
+  async #adopt(): Promise<void> {
     const { runtime } = this;
     const { vmId, state } = this.machine;
     if (state === "destroying") {
@@ -355,15 +363,22 @@ export class Driver {
     const sink = this.#parts.logs.sink({ id: runtime.id, org: this.machine.spec.org });
     const vm = await vmm.adopt(vmId, sink);
     if (vm) {
-      await runtime.note((machine, at) =>
-        machine.state === "starting"
+      let isTaken = false;
+      await runtime.note((machine, at) => {
+        // A stop may have destroyed it meanwhile.
+        if (machine.vmId !== vmId) return undefined;
+        runtime.take(vm);
+        isTaken = true;
+        return machine.state === "starting"
           ? started(machine, vm.startPath, at)
           : machine.state === "suspending"
             ? suspendFailed(machine, "SUSPEND_INTERRUPTED", "the host's daemon restarted: it goes on", at)
-            : undefined,
-      );
-      runtime.take(vm);
-      this.#resumeStop();
+            : undefined;
+      });
+      if (isTaken) this.#resumeStop();
+      else runtime.tearDown(vmId);
+    } else if (this.machine.vmId !== vmId) {
+      return;
     } else if (this.machine.state === "starting") {
       const { saved } = this.machine;
       const isThere = saved !== undefined && vmm.hasSaved?.(saved.vmId) === true;

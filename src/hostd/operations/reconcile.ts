@@ -1,6 +1,7 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
+import { endsWithin } from "../../lib/runtime/wait.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import type { Ports } from "../capacity/ports.ts";
 import type { ImageCacheClient, Pin } from "../images/imagecache-client.ts";
@@ -25,25 +26,35 @@ export interface ReconcileParts {
   readonly clock: Pick<Clock, "now">;
   /**
    * `abandonedCreateMs`: after this a machine is removed whose create does not go on. `tombstoneMs`: how long a destroyed machine
-   * stays in the store to answer late calls.
+   * stays in the store to answer late calls. `takeOverMs`: how long guests that do not answer are waited for, together.
    */
-  readonly limits: { readonly abandonedCreateMs: number; readonly tombstoneMs: number };
+  readonly limits: {
+    readonly abandonedCreateMs: number;
+    readonly tombstoneMs: number;
+    readonly takeOverMs: number;
+  };
 }
 
-/** Before hostd serves: allocates what machines in the store have, takes over their VMs, resumes stops and removals. */
+/**
+ * Before hostd serves: allocates what machines in the store have, takes over their VMs, resumes stops and removals. Guests that do
+ * not answer soon are taken over while it serves.
+ */
 export async function reconcileAtStart(host: ReconcileParts, machines: Machines): Promise<void> {
   for (const machine of host.store.all()) restore(host, machine);
   // Before anything is started that is due: nobody has their memory allocated.
   await destroyLeftoverVms(host, machines);
   const all = machines.list();
-  await Promise.all(all.map(({ id }) => adopt(machines.driver(id))));
+  const takeOvers = all.map(({ id }) => adopt(machines.driver(id)));
+  if (!(await endsWithin(host.limits.takeOverMs, Promise.all(takeOvers))))
+    logger.warn("some guests have not answered yet, and are taken over while the host serves");
   const counts = { machines: all.length, with_vm: all.filter((m) => m.vmId !== undefined).length };
   logger.info("took over the machines of this host", counts);
 }
 
 /** Runs once a minute, and cleans up everything on a host that a call or a crash has left: see docs/cleanup.md. */
 export async function sweep(host: ReconcileParts, machines: Machines): Promise<void> {
-  for (const { id } of machines.list()) await sweepMachine(host, machines.driver(id));
+  const swept = machines.list().map(({ id }) => sweepMachine(host, machines.driver(id)));
+  await endsWithin(host.limits.takeOverMs, Promise.all(swept));
   await attempt("destroy leftover VMs", () => destroyLeftoverVms(host, machines));
   await attempt("remove leftover saved VMs", () => dropLeftoverSaved(host));
   await attempt("remove leftover logs", () => removeLeftoverLogs(host));

@@ -82,7 +82,7 @@ test("hints of all local images are sent after the welcome, and again when they 
 test("a status that is sent at once does not send images, which may be a second late", async () => {
   let asked = 0;
   await attach(() => [++asked]);
-  await eventually(sent).toEqual([[1]]);
+  await eventually(() => sent()[0]).toEqual([1]);
 
   const before = asked;
   for (let i = 0; i < 10; i++) attachment?.statusChanged();

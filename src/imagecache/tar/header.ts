@@ -32,6 +32,9 @@ const TYPES: Readonly<Record<string, EntryType>> = {
   S: "file",
 };
 const MAX_ID = 2 ** 32 - 1;
+/** Of Linux's device numbers. */
+const MAX_MAJOR = 2 ** 12 - 1;
+const MAX_MINOR = 2 ** 20 - 1;
 const MAX_PATH = 4096;
 
 export function typeFlag(block: Buffer): string {
@@ -56,6 +59,7 @@ export function decodeHeader(block: Buffer, extras: Extras): Decoded {
   // The letter decides whether content follows, also when a name makes a file a directory.
   const stored = TYPES[flag] === "file" ? number(values, "size", block, 124, 12) : 0;
   const sparse = sparseKind(flag, extras.pax);
+  const isDevice = type === "char" || type === "block";
   const entry: TarEntry = {
     path,
     type,
@@ -65,8 +69,8 @@ export function decodeHeader(block: Buffer, extras: Extras): Decoded {
     size: type !== "file" ? 0 : sparse ? realSize(block, extras.pax, stored) : stored,
     mtime: number(values, "mtime", block, 136, 12),
     link: type === "symlink" || type === "hardlink" ? link : "",
-    major: type === "char" || type === "block" ? readNumber(block, 329, 8) : 0,
-    minor: type === "char" || type === "block" ? readNumber(block, 337, 8) : 0,
+    major: isDevice ? deviceNumber(readNumber(block, 329, 8), MAX_MAJOR, path) : 0,
+    minor: isDevice ? deviceNumber(readNumber(block, 337, 8), MAX_MINOR, path) : 0,
     xattrs,
   };
   if (stored < 0 || (type === "file" && entry.size < stored)) throw corrupt(path, "has an impossible size");
@@ -105,6 +109,11 @@ function number(values: PaxRecords["values"], key: string, block: Buffer, at: nu
 
 function id(value: number, path: string): number {
   if (value < 0 || value > MAX_ID) throw corrupt(path, `has the owner ${value}, which no system knows`);
+  return value;
+}
+
+function deviceNumber(value: number, max: number, path: string): number {
+  if (value < 0 || value > max) throw corrupt(path, `has the device number ${value}, which no system knows`);
   return value;
 }
 

@@ -47,6 +47,16 @@ describe("an entry", () => {
     });
   });
 
+  test.each([4_096, 2 ** 40, -1])(
+    "of a device may not have the major number %d, which does not fit",
+    (major) => {
+      expect(() => readEntry({ path: "dev/x", typeflag: "3", major })).toThrow(
+        expect.objectContaining({ reason: "LAYER_CORRUPT" }),
+      );
+      expect(readEntry({ path: "dev/x", typeflag: "0", major })?.major).toBe(0);
+    },
+  );
+
   test("is a directory when its name ends with a slash, as before there were types", () => {
     expect(readEntry({ path: "old/", typeflag: "0" })?.type).toBe("dir");
   });

@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -87,6 +88,19 @@ test.each(["moved", "removed"])("a file that somebody has %s is made anew", asyn
 
   expect((await read()).map(({ object }) => object)).toEqual(["after"]);
 });
+
+test.each([0, 1])(
+  "a reader that finds the files in a rotation, without number %d, reads all once",
+  async (missing) => {
+    const ages = [0, 1, 2, 3].filter((age) => age !== missing);
+    for (const age of ages)
+      writeFileSync(auditPath(folder.path, age), `${toLine({ ...entry, object: String(age) })}\n`);
+    // Renamed after it was opened.
+    linkSync(auditPath(folder.path, 3), auditPath(folder.path, 4));
+
+    expect((await read()).map(({ object }) => Number(object))).toEqual(ages.toReversed());
+  },
+);
 
 test("files are bounded in size and number, and the newest entries stay", async () => {
   const file = new AuditFile(folder.path, { maxBytes: 1_000, maxFiles: 3 });

@@ -77,13 +77,19 @@ async function openNext(folder: string, newest: FileHandle | undefined): Promise
   return await openFile(path);
 }
 
-/** Opens the files, newest first. */
+/** Opens the files, newest first, each once. While files are rotated, one of them is missing, and others have the path of the next. */
 async function openAll(folder: string): Promise<FileHandle[]> {
   const files: FileHandle[] = [];
-  for (let age = 0; age < MAX_FILES; age++) {
+  const seen = new Set<number>();
+  let missing = 0;
+  for (let age = 0; age < MAX_FILES && missing < 2; age++) {
     const file = await openFile(auditPath(folder, age));
-    if (!file) break;
-    files.push(file);
+    missing = file ? 0 : missing + 1;
+    if (!file) continue;
+    const { ino } = await file.stat();
+    if (seen.has(ino)) await file.close();
+    else files.push(file);
+    seen.add(ino);
   }
   return files;
 }

@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from "node:dgram";
 import { hostname } from "node:os";
+import { cachedLookup } from "./cached-lookup.ts";
 
 /** Facility "log audit" (13), severity "notice" (5). */
 const PRIORITY = 13 * 8 + 5;
@@ -19,7 +20,8 @@ export class Syslog {
     this.#host = address.slice(0, colon).replace(/^\[|\]$/g, "");
     this.#port = Number(address.slice(colon + 1));
     this.#service = service;
-    this.#socket = createSocket(this.#host.includes(":") ? "udp6" : "udp4").unref();
+    const type = this.#host.includes(":") ? "udp6" : "udp4";
+    this.#socket = createSocket({ type, lookup: cachedLookup() }).unref();
     // Nobody listens there, or the name is not known.
     this.#socket.on("error", () => {});
   }

@@ -30,6 +30,12 @@ function openKeys(isSigner = true, clock = new ManualClock(Date.now())): KeyDire
   return keys;
 }
 
+/** Sets the clock to when a key begins to sign. */
+function activate(id: number, clock: ManualClock): void {
+  const { mtimeMs } = statSync(join(folder.path, `${id}.private.pem`));
+  clock.advance(Math.ceil(mtimeMs) + ACTIVATION_MS - clock.now());
+}
+
 test("keys and their folder are readable by their owner only, and the first key signs at once", async () => {
   const id = await rotateKeys(join(folder.path, "keys"));
 
@@ -52,7 +58,7 @@ test("a new key verifies at once and signs five seconds later, without a restart
   await rotateKeys(folder.path);
   await expect.poll(() => keys.get(2)).toBeDefined();
   const waiting = keys.signing().id;
-  clock.advance(ACTIVATION_MS + 1_000);
+  activate(2, clock);
 
   expect([before, waiting, keys.signing().id]).toEqual([1, 1, 2]);
 });
@@ -99,7 +105,7 @@ test("a service signs with the new key before its token ends, so that the old ke
 
   await rotateKeys(folder.path);
   await expect.poll(() => keys.get(2)).toBeDefined();
-  clock.advance(ACTIVATION_MS + 1_000);
+  activate(2, clock);
   const second = await source();
 
   expect(second).not.toBe(first);

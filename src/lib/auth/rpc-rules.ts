@@ -30,6 +30,8 @@ export interface RpcRule {
   readonly isAudited: boolean;
   /** Whether a suspended organisation is refused. */
   readonly needsGoodStanding: boolean;
+  /** Whether it lasts as long as its caller likes, so that it ends with the right to make it. */
+  readonly isSession?: boolean;
   /** Whether it is about no object of anybody, so that restrictions to objects say nothing of it. */
   readonly isAboutNoObject?: boolean;
   readonly kind?: ObjectKind;
@@ -169,6 +171,11 @@ function orgOf(
 
 function isUsers(scope: Scope): boolean {
   return scope === "machines:read" || scope === "machines:write";
+}
+
+/** Returns why a caller who was admitted would no longer be, apart from its token. */
+export function lapseOf(claims: Claims, rule: RpcRule, revocations: Revocations): Fault | undefined {
+  return rule.needsGoodStanding && revocations.isSuspended(claims.org) ? suspended(claims.org) : undefined;
 }
 
 /** @throws Fault `ORG_BANNED` */

@@ -1,4 +1,5 @@
 import * as grpc from "@grpc/grpc-js";
+import { HealthService } from "../../gen/grpc/health/v1/health.ts";
 import type { TokenSource } from "../auth/tokens.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { type ClientConstructor, connect } from "./client.ts";
@@ -8,10 +9,13 @@ export type Connection = "up" | "down" | "unsure";
 
 /** grpc-js stays in CONNECTING for ever when a peer accepts TCP and then says nothing. */
 const CONNECT_TIMEOUT_MS = 20_000;
+const INTRODUCTION_TIMEOUT_MS = 10_000;
 
 interface Channel<C> {
   readonly client: C;
   connectingSinceMs: number | undefined;
+  /** Whether a token was shown on the present connection. */
+  isIntroduced: boolean;
 }
 
 /** Open channels to many servers of one kind, so that a call does not have to connect. */
@@ -41,10 +45,20 @@ export class Connections<C extends grpc.Client> {
       if (!addresses.has(address)) this.#close(address);
     }
     for (const address of addresses) {
-      if (!this.#isStuck(this.#channels.get(address) ?? this.#open(address), true)) continue;
-      this.#close(address);
-      this.#open(address);
+      const channel = this.#channels.get(address) ?? this.#open(address);
+      if (this.#isStuck(channel, true)) {
+        this.#close(address);
+        this.#open(address);
+      } else introduce(channel);
     }
+  }
+
+  /** Connects at once to a server that could not be reached, and says that it is up. */
+  reconnect(address: string): void {
+    // A new channel: grpc-js waits for the end of its backoff, and fails every call until then.
+    if (this.stateOf(address) !== "down") return;
+    this.#close(address);
+    this.#open(address).client.getChannel().getConnectivityState(true);
   }
 
   /** Closes what is connected to other addresses, and what cannot connect. Must be called periodically. */
@@ -67,7 +81,7 @@ export class Connections<C extends grpc.Client> {
   #open(address: string): Channel<C> {
     const ownConnection = this.#ownConnections;
     const client = connect(this.#Client, address, { token: this.#token, ownConnection });
-    const channel: Channel<C> = { client, connectingSinceMs: undefined };
+    const channel: Channel<C> = { client, connectingSinceMs: undefined, isIntroduced: false };
     this.#channels.set(address, channel);
     return channel;
   }
@@ -87,4 +101,28 @@ export class Connections<C extends grpc.Client> {
     this.#channels.get(address)?.client.close();
     this.#channels.delete(address);
   }
+}
+
+/**
+ * Shows the token on a new connection, by a health check. A server closes the connections of strangers
+ * that are idle, with the call that comes at that moment.
+ */
+function introduce(channel: Channel<grpc.Client>): void {
+  const { client } = channel;
+  const { READY } = grpc.connectivityState;
+  if (channel.isIntroduced || client.getChannel().getConnectivityState(false) !== READY) return;
+  channel.isIntroduced = true;
+  client.getChannel().watchConnectivityState(READY, Number.POSITIVE_INFINITY, () => {
+    channel.isIntroduced = false;
+  });
+  const { path, requestSerialize, responseDeserialize } = HealthService.check;
+  const deadline = Date.now() + INTRODUCTION_TIMEOUT_MS;
+  client.makeUnaryRequest(
+    path,
+    requestSerialize,
+    responseDeserialize,
+    { service: "" },
+    { deadline },
+    () => {},
+  );
 }

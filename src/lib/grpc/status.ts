@@ -14,7 +14,8 @@ const DETAILS_KEY = "grpc-status-details-bin";
 // HTTP/2 peers refuse header blocks beyond 16 to 64 KiB, and then the whole error is lost. So each part is bounded.
 const MAX_MESSAGE = 2_048;
 const MAX_FACTS = 32;
-const MAX_FACT = 512;
+const MAX_FACT = 2_048;
+const MAX_ALL_FACTS = 16 * 1_024;
 const MAX_VIOLATIONS = 32;
 const MAX_DESCRIPTION = 256;
 
@@ -108,11 +109,7 @@ function encodeDetails(fault: Fault): Buffer {
   const info = ErrorInfo.encode({
     reason: fault.reason.slice(0, 63),
     domain: ERROR_DOMAIN,
-    metadata: new Map(
-      Object.entries(fault.facts)
-        .slice(0, MAX_FACTS)
-        .map(([name, value]) => [clean(name, 64), clean(String(value), MAX_FACT)]),
-    ),
+    metadata: factsToProto(fault.facts),
   });
   const details = [pack(ErrorInfo.$type, info.finish())];
   if (fault.violations.length > 0) {
@@ -130,6 +127,19 @@ function encodeDetails(fault: Fault): Buffer {
   }
   const message = clean(fault.message, MAX_MESSAGE);
   return Buffer.from(Status.encode({ code: grpc.status[fault.code], message, details }).finish());
+}
+
+function factsToProto(facts: Fault["facts"]): Map<string, string> {
+  let room = MAX_ALL_FACTS;
+  return new Map(
+    Object.entries(facts)
+      .slice(0, MAX_FACTS)
+      .map(([name, value]) => {
+        const text = clean(String(value), Math.max(1, Math.min(MAX_FACT, room)));
+        room -= text.length;
+        return [clean(name, 64), text];
+      }),
+  );
 }
 
 function decodeDetails(err: grpc.ServiceError, code: Code): Fault | undefined {

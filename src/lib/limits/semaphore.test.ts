@@ -87,6 +87,17 @@ test("a burst of one key leaves room to others: its newest is refused for theirs
   expect(order).toEqual(["1", "2", "x", "3"]);
 });
 
+test("is not full for others while one key has all places, and is when each key has one", () => {
+  const one = semaphore(1, 2);
+  // The newest is refused below.
+  for (const name of ["1", "2", "3"]) acquire(one, name, [], "burst").turn.catch(() => {});
+  expect([one.waiting, one.isFull]).toEqual([2, false]);
+
+  acquire(one, "x", [], "other");
+
+  expect([one.waiting, one.isFull]).toEqual([2, true]);
+});
+
 test("one whose signal aborts leaves the queue, and makes room in it", async () => {
   const one = semaphore(1, 1);
   const order: string[] = [];

@@ -50,10 +50,12 @@ export class Semaphore {
     return this.#waiting;
   }
 
-  /** Whether the next caller would be refused, unless it can pass those that wait. */
+  /** Whether the next caller with a key of its own would be refused, unless it can pass those that wait. */
   get isFull(): boolean {
     const wouldWait = this.#held >= this.#options.permits || this.#waiting > 0;
-    return wouldWait && this.#waiting >= this.#options.maxWaiting;
+    if (!wouldWait || this.#waiting < this.#options.maxWaiting) return false;
+    // Otherwise room is made for it.
+    return [...this.#queues.values()].every(({ length }) => length === 1);
   }
 
   /**

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type HrTime, SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type EchoHandlers, echo, patientCall } from "../../../test/support/net/echo.ts";
 import { Fault } from "../faults/fault.ts";
 import { addHealth, Health } from "../grpc/builtin/health.ts";
@@ -10,13 +10,27 @@ import { serverStream, unary } from "../grpc/server/rpc.ts";
 import { createLogger } from "../runtime/log.ts";
 import { registry } from "./metrics.ts";
 import { startTelemetry } from "./telemetry.ts";
-import { activeTraceparent, recordSpan, withRemoteParent, withSpan } from "./tracing.ts";
+import { activeTraceparent, nowUs, recordSpan, withRemoteParent, withSpan } from "./tracing.ts";
 
 const exporter = new InMemorySpanExporter();
-startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
+/** How long a process is held up while the SDK makes a span. */
+let heldUpMs = 0;
+startTelemetry({}, [
+  {
+    onStart: () => {
+      const until = performance.now() + heldUpMs;
+      while (performance.now() < until);
+    },
+    onEnd: () => {},
+    shutdown: async () => {},
+    forceFlush: async () => {},
+  },
+  new SimpleSpanProcessor({ exporter }),
+]);
 createLogger("test", { write: () => {} });
 beforeEach(() => {
   exporter.reset();
+  heldUpMs = 0;
   registry.resetMetrics();
 });
 
@@ -81,11 +95,37 @@ describe("our own spans", () => {
       await withSpan("inner", {}, async () => {});
     });
 
-    const ms = ([seconds, nanos]: HrTime) => seconds * 1_000 + nanos / 1e6;
     const [inner, outer] = [only("inner"), only("outer")];
     expect(ms(inner.startTime)).toBeGreaterThan(ms(outer.startTime));
     expect(ms(inner.endTime)).toBeLessThanOrEqual(ms(outer.endTime));
     expect(Math.abs(ms(outer.endTime) - now())).toBeLessThan(60_000);
+  });
+
+  test.each([0.4, 1, 3])(
+    "begin after what came before and end before what comes after, also when held up for %d ms",
+    async (holdUpMs) => {
+      heldUpMs = holdUpMs;
+      const before = nowUs();
+      await withSpan("x", {}, async () => {});
+      const after = nowUs();
+
+      const { startTime, endTime } = only("x");
+      expect(wholeUs(startTime)).toBeGreaterThanOrEqual(before);
+      expect(wholeUs(endTime)).toBeLessThanOrEqual(after);
+    },
+  );
+
+  test("follow a wall clock that is set, there and back", async () => {
+    const wallMs = Date.now.bind(Date);
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => wallMs() + 3_600_000);
+    onTestFinished(() => clock.mockRestore());
+    await withSpan("ahead", {}, async () => {});
+    clock.mockRestore();
+    await withSpan("back", {}, async () => {});
+
+    const [ahead, back] = [only("ahead"), only("back")].map(({ startTime }) => ms(startTime) - wallMs());
+    expect(Math.abs((ahead ?? 0) - 3_600_000)).toBeLessThan(60_000);
+    expect(Math.abs(back ?? 3_600_000)).toBeLessThan(60_000);
   });
 
   test("of the past keep their microseconds", async () => {
@@ -190,7 +230,7 @@ describe("a call", () => {
     const server = only(NAME, SpanKind.SERVER);
     const moments = [request.startTime, request.endTime, server.startTime];
     moments.push(server.endTime, response.startTime, response.endTime);
-    expect(moments.map(ms)).toEqual(moments.map(ms).toSorted((a, b) => a - b));
+    expect(moments.map(wholeUs)).toEqual(moments.map(wholeUs).toSorted((a, b) => a - b));
     expect(request.duration).not.toEqual([0, 0]);
     expect(response.duration).not.toEqual([0, 0]);
     expect(ms(request.startTime)).toBeCloseTo(ms(client.startTime), 2);
@@ -277,6 +317,11 @@ function statuses(kind: SpanKind): unknown[] {
     .getFinishedSpans()
     .filter((span) => span.kind === kind)
     .map((span) => span.attributes["rpc.status_code"]);
+}
+
+/** What a call's metadata have. */
+function wholeUs([seconds, nanos]: HrTime): number {
+  return seconds * 1e6 + Math.floor(nanos / 1e3);
 }
 
 function ms([seconds, nanos]: HrTime): number {

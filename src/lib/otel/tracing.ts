@@ -65,7 +65,7 @@ const exact: Pick<Tracer, "startSpan"> = {
   startSpan(name, options, parent) {
     // Read each time, because tests replace the provider.
     const span = trace.getTracer("windhover").startSpan(name, options, parent);
-    if (options?.startTime === undefined) startExactly(span);
+    if (options?.startTime === undefined) timeExactly(span);
     return span;
   },
 };
@@ -134,10 +134,7 @@ export function recordSpan(recorded: RecordedSpan): void {
 
 /** Returns the wall-clock time in microseconds since the epoch, finer than its whole milliseconds, as spans have it. */
 export function nowUs(): number {
-  const wall = Date.now();
-  const fine = performance.timeOrigin + performance.now();
-  // They differ when the wall clock was set after the process began.
-  return Math.round(1_000 * (Math.abs(fine - wall) <= LONGEST_ROUNDING_MS ? fine : wall));
+  return Math.floor(1_000 * clockMs());
 }
 
 /** Returns start and end of an ended span, in microseconds since the epoch; undefined for one that is not recorded. */
@@ -161,23 +158,44 @@ export async function flushTelemetry(timeoutMs = 2_000): Promise<void> {
   }
 }
 
-/** The millisecond that was cut off, and the time to make the span. */
-const LONGEST_ROUNDING_MS = 1.5;
+/** What {@link clockMs} may differ from the wall clock by. */
+const CLOCK_ERROR_MS = 0.5;
 
 const NO_SPAN: SpanContext = { traceId: "0".repeat(32), spanId: "0".repeat(16), traceFlags: 0 };
 
+/** What {@link clockMs} adds to `performance.now()`. */
+let clockOffsetMs = performance.timeOrigin;
+
 /**
- * Makes the start of a span exact. The SDK takes it from the wall clock, in whole milliseconds; in a start of forty, spans
- * would be off by up to one. Does nothing when the wall clock was set after the process began.
+ * Returns the wall-clock time in milliseconds, with fractions. Goes back only after the wall clock
+ * was set, or has drifted away.
  */
-function startExactly(span: Span): void {
+function clockMs(): number {
+  const beforeMs = performance.now();
+  const wallMs = Date.now();
+  const nowMs = performance.now();
+  // The process may have been held up between two of these, so both bounds count.
+  const isBehind = clockOffsetMs + nowMs < wallMs - CLOCK_ERROR_MS;
+  const isAhead = clockOffsetMs + beforeMs > wallMs + 1 + CLOCK_ERROR_MS;
+  if (isBehind || isAhead) clockOffsetMs = wallMs + 0.5 - (beforeMs + nowMs) / 2;
+  return clockOffsetMs + nowMs;
+}
+
+/**
+ * Makes the start and the end of a span exact. The SDK cuts the start down to whole milliseconds;
+ * in a start of forty, spans would be off by up to one.
+ */
+function timeExactly(span: Span): void {
   if (!("startTime" in span) || !isHrTime(span.startTime)) return;
-  const [seconds, nanos] = span.startTime;
-  const behind = performance.timeOrigin + performance.now() - (seconds * 1_000 + nanos / 1e6);
-  if (behind <= 0 || behind > LONGEST_ROUNDING_MS) return;
-  const exact = nanos + Math.round(behind * 1e6);
-  span.startTime[0] = seconds + Math.floor(exact / 1e9);
-  span.startTime[1] = exact % 1e9;
+  [span.startTime[0], span.startTime[1]] = hrTimeOfMs(clockMs());
+  const offsetMs = clockOffsetMs;
+  const end = span.end.bind(span);
+  span.end = (time) => end(time ?? hrTimeOfMs(offsetMs + performance.now()));
+}
+
+function hrTimeOfMs(ms: number): HrTime {
+  const seconds = Math.floor(ms / 1_000);
+  return [seconds, Math.floor((ms - seconds * 1_000) * 1e6)];
 }
 
 function us([seconds, nanos]: HrTime): number {

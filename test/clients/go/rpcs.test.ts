@@ -2,7 +2,7 @@
  * Every public RPC by grpcurl, which knows nothing of our code: it asks the api for its services by
  * reflection, and shows errors with their details.
  */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RULES } from "../../../src/api/service-rules.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { openWorld, type World } from "../../system/world.ts";
@@ -38,23 +38,26 @@ test("every public RPC has its calls here, and the services are those that the a
   expect(await grpcurl.services()).toEqual(expect.arrayContaining([...services]));
 });
 
-test.each(RPCS)("$method", async (rpc) => {
-  const { method, requests, fails } = rpc;
-  expect(requests ?? fails).toBeDefined();
+// One story: each call goes on where the one before it ended.
+describe("an RPC", { shuffle: false }, () => {
+  test.each(RPCS)("$method", async (rpc) => {
+    const { method, requests, fails } = rpc;
+    expect(requests ?? fails).toBeDefined();
 
-  if (requests !== undefined) {
-    const { answers = {}, learn, enough } = rpc;
-    const outcome = await grpcurl.call(method, requests(story), enough);
-    expect(outcome.error).toBeUndefined();
-    const answer = outcome.answers.find((each) => isPartOf(answers, each)) ?? outcome.answers.at(-1);
-    expect(answer).toMatchObject(answers);
-    learn?.(answer ?? {}, story);
-  }
-  if (fails !== undefined) {
-    const [request, reason] = fails;
-    const refused = await grpcurl.call(method, [typeof request === "function" ? request(story) : request]);
-    expect(reasonOf(refused)).toBe(reason);
-  }
+    if (requests !== undefined) {
+      const { answers = {}, learn, enough } = rpc;
+      const outcome = await grpcurl.call(method, requests(story), enough);
+      expect(outcome.error).toBeUndefined();
+      const answer = outcome.answers.find((each) => isPartOf(answers, each)) ?? outcome.answers.at(-1);
+      expect(answer).toMatchObject(answers);
+      learn?.(answer ?? {}, story);
+    }
+    if (fails !== undefined) {
+      const [request, reason] = fails;
+      const refused = await grpcurl.call(method, [typeof request === "function" ? request(story) : request]);
+      expect(reasonOf(refused)).toBe(reason);
+    }
+  });
 });
 
 /** Returns the reason among the details of an error. */

@@ -182,6 +182,27 @@ describe("deleting an app", () => {
     leave.resolve();
     await creating;
   });
+
+  test("says of a machine whose host is being asked that it is being created", async () => {
+    await api.user.createApp("web");
+    const entered = Promise.withResolvers<void>();
+    const leave = Promise.withResolvers<void>();
+    world.host(1).before("createMachine", async () => {
+      entered.resolve();
+      await leave.promise;
+    });
+    const creating = api.user.create();
+    await entered.promise;
+
+    expect(await faultOf(remove("web", true))).toMatchObject({
+      reason: "APP_NOT_EMPTY",
+      message: expect.stringContaining("being created"),
+    });
+
+    leave.resolve();
+    await creating;
+    expect((await remove("web", true)).machinesDestroyed).toBe(1);
+  });
 });
 
 describe("listing machines", () => {

@@ -15,7 +15,6 @@ import { type Clients, clients, KEYS } from "./clients.ts";
 import { type TestApi, World } from "./fixture.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
-const PATIENT = { timeout: 10_000 };
 const ALL: ReadAuditRequest = { org: "", subject: "", object: "", sinceTime: undefined, follow: false };
 
 let world: World;
@@ -162,7 +161,7 @@ describe("the audit log", () => {
     const collector = await LogCollector.start();
     const logging = await world.api({ otlp: collector.url });
     await logging.user.createApp("otlp");
-    await expect.poll(() => collector.records.length + linesOf(logging.auditDir).length, PATIENT).toBe(2);
+    await expect.poll(() => collector.records.length + linesOf(logging.auditDir).length).toBe(2);
 
     const [{ trace_id, time, ...fields } = {}] = linesOf(logging.auditDir);
     const [record] = collector.records;
@@ -180,7 +179,7 @@ describe("the audit log", () => {
     const logging = await world.api({ otlp });
 
     for (const name of ["one", "two", "three"]) await logging.user.createApp(name);
-    await expect.poll(() => linesOf(logging.auditDir).length, PATIENT).toBe(3);
+    await expect.poll(() => linesOf(logging.auditDir).length).toBe(3);
     await logging.close();
   });
 });

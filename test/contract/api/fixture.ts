@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { type Api, openApi } from "../../../src/api/api.ts";
 import type { FoundImage, ImageResolver } from "../../../src/api/creates/saga/create-tools.ts";
@@ -105,10 +106,12 @@ export class World {
     return host;
   }
 
-  /** Starts an api that knows all hosts. */
+  /** Starts an api that has reached the database of the world and knows all hosts. */
   async api(options: Parameters<typeof startApi>[1] = {}): Promise<TestApi> {
     const api = await startApi(this, options);
     this.#stack.add("api", () => api.close());
+    // Calls wait for it for 2 s, or less.
+    while (options.databaseUrl === undefined && !api.database.isReady) await sleep(5);
     for (const host of options.knowsHosts === false ? [] : this.scheduler.hosts) await api.announce(host);
     return api;
   }

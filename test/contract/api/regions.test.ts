@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Fault } from "../../../src/lib/faults/fault.ts";
+import { call } from "../../../src/lib/grpc/client.ts";
 
 import { faultOf } from "../../support/fault-of.ts";
 import { FakeHost } from "./fakes/fake-host.ts";
@@ -161,6 +162,12 @@ describe("a scheduler with two replicas", () => {
     // All that follows goes there at once.
     expect(left?.calls).toEqual(["reserve", "release"]);
     await dead?.start();
+    // The other tests ask it again.
+    for (const { reservations } of [api.admin, gruApi.admin]) {
+      const request = { region: "ord", pageSize: 0, pageToken: "" };
+      const list = () => call(reservations, reservations.listReservations, request, { timeoutMs: 20_000 });
+      await expect.poll(list).toBeDefined();
+    }
   });
 
   test("is unavailable when both are, and says so within the create's time", async () => {

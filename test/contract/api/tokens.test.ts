@@ -2,6 +2,7 @@ import { createPublicKey } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ReadAuditRequest } from "../../../src/gen/windhover/admin/v1/audit.ts";
+import { ExecServiceClient, ExecStart } from "../../../src/gen/windhover/machines/v1/exec.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { WaitMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { issueToken } from "../../../src/lib/auth/auth.ts";
@@ -9,7 +10,8 @@ import { biscuits } from "../../../src/lib/auth/biscuit/user-token.ts";
 import { publicBytes } from "../../../src/lib/auth/keys.ts";
 import { readRevocations } from "../../../src/lib/auth/revocation-file.ts";
 import { Revocations } from "../../../src/lib/auth/revocations.ts";
-import { call, openStream } from "../../../src/lib/grpc/client.ts";
+import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
+import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
 import { faultOf } from "../../support/fault-of.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -159,7 +161,7 @@ describe("tokens", () => {
       await call(tokens, tokens.listTokens, { org: own, ...page }, LIMIT);
       await read(own);
 
-      for (const refused of [
+      const refused = [
         call(orgs, orgs.getOrganization, { slug: other }, LIMIT),
         call(orgs, orgs.listOrganizations, page, LIMIT),
         call(tokens, tokens.listTokens, { org: "", ...page }, LIMIT),
@@ -167,9 +169,9 @@ describe("tokens", () => {
         call(tokens, tokens.revokeOrganizationTokens, { org: other }, LIMIT),
         read(other),
         read(""),
-      ]) {
-        expect(await faultOf(refused)).toMatchObject({ reason: "TOKEN_RESTRICTED" });
-      }
+      ];
+      for (const fault of await Promise.all(refused.map(faultOf)))
+        expect(fault).toMatchObject({ reason: "TOKEN_RESTRICTED" });
     }
   });
 
@@ -197,6 +199,28 @@ describe("tokens", () => {
     await kept.as.createApp("goes-on");
     expect((await other.next()).done).toBe(false);
     await other.return(undefined);
+  });
+
+  test("that are revoked end the sessions that they have opened in machines", async () => {
+    const { id, as, token } = await make();
+    const { machine } = await as.create({ skipLaunch: false });
+    const [reached, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    world.host(1).before("execMachine", () => {
+      reached.resolve();
+      return over.promise;
+    });
+    const exec = connect(ExecServiceClient, api.address, { token: () => token });
+    const session = openDuplex(exec, exec.execMachine, { timeoutMs: 60_000 });
+    const ended = faultOf(Array.fromAsync(session.messages));
+    const start = { $case: "start", value: ExecStart.fromPartial({ command: ["sh"] }) } as const;
+    await session.write({ machineId: machine?.id ?? "", message: start });
+    await reached.promise;
+
+    await call(api.admin.tokens, api.admin.tokens.revokeToken, { id }, LIMIT);
+
+    expect(await ended).toMatchObject({ code: "UNAUTHENTICATED", reason: "TOKEN_REVOKED" });
+    over.resolve();
+    exec.close();
   });
 
   test("are revoked on other apis within two seconds, and after a restart without Postgres", async () => {

@@ -83,6 +83,23 @@ describe("hover acquire", () => {
     });
   });
 
+  test("keeps every name of the metadata that a file asks for", async () => {
+    const file = join(cli.home.dir, "steps.json");
+    writeFileSync(file, '{"steps":[{"start_any":{"app":"web","metadata":{"__proto__":"a","tier":"b"}}}]}');
+
+    const { code } = await cli.home.within("acquire", "-f", file);
+
+    expect(code).toBe(0);
+    const [first] = cli.sent<AcquireMachineRequest>("acquireMachine").steps;
+    expect(first?.step?.value).toMatchObject({
+      app: "web",
+      metadata: new Map([
+        ["__proto__", "a"],
+        ["tier", "b"],
+      ]),
+    });
+  });
+
   test("says why each step failed", async () => {
     const facts = { reason_0: "HOST_UNREACHABLE", reason_1: "NO_CAPACITY", attempts: "[]" };
     cli.api.failures.set(

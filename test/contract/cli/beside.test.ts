@@ -173,6 +173,20 @@ describe("hover api", () => {
     expect(err).toContain("the REST API at http://127.0.0.1:1 (from WINDHOVER_REST_URL) does not answer");
     expect(err).toContain("Next: hover doctor");
   });
+
+  test("an answer that does not end is said to be late", async () => {
+    const server = createServer((_request, response) => void response.writeHead(200).write("{"));
+    const env = { WINDHOVER_REST_URL: `127.0.0.1:${await listen(server, "127.0.0.1:0", "REST")}` };
+
+    const { code, err } = await cli.home.hoverWith(env, "api", "/v1/apps", "--timeout", "200ms");
+
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining("does not answer: no whole answer within 0.2 s"),
+    ]);
+    server.closeAllConnections();
+    server.close();
+  });
 });
 
 describe("hover completion", () => {

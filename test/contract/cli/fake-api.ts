@@ -1,9 +1,11 @@
+import { freePorts } from "../../../dev/settings/ports.ts";
 import { AuditServiceService, type ReadAuditRequest } from "../../../src/gen/windhover/admin/v1/audit.ts";
 import {
   HostsServiceService,
   ReservationsServiceService,
 } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import { OrganizationsServiceService } from "../../../src/gen/windhover/admin/v1/organizations.ts";
+import { TokensServiceService } from "../../../src/gen/windhover/admin/v1/tokens.ts";
 import { AcquireServiceService } from "../../../src/gen/windhover/machines/v1/acquire.ts";
 import { AppsServiceService } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import { ExecServiceService } from "../../../src/gen/windhover/machines/v1/exec.ts";
@@ -34,8 +36,9 @@ export class FakeApi extends FakeState {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Listens; again at the same port after {@link stop}. */
+  /** Listens; again at the same port after {@link stop}, which nobody takes meanwhile. */
   async start(): Promise<void> {
+    if (this.port === 0) [this.port = 0] = await freePorts(1);
     const answer: Answer = (...call) => this.answer(...call);
     const server = createServer({ verifier: new TokenVerifier(keys.publicKey) });
     server.addService(MachinesServiceService, machinesService(this));
@@ -76,6 +79,12 @@ export class FakeApi extends FakeState {
           nextPageToken: "",
         })),
       ),
+    });
+    server.addService(TokensServiceService, {
+      listTokens: unary(() => ({ tokens: this.tokens, nextPageToken: "" })),
+      revokeToken: unary(() => ({ known: true })),
+      revokeOrganizationTokens: unary(() => ({ notBeforeTime: new Date() })),
+      listTokenKeys: unary(() => ({ keys: [] })),
     });
     this.#running = await serve(server, this.address, 50);
     this.port = this.#running.port;

@@ -1,6 +1,7 @@
 import type { AuditEntry } from "../../../src/gen/windhover/admin/v1/audit.ts";
 import type { DrainHostResponse, Host } from "../../../src/gen/windhover/admin/v1/hosts.ts";
 import type { Organization } from "../../../src/gen/windhover/admin/v1/organizations.ts";
+import type { Token } from "../../../src/gen/windhover/admin/v1/tokens.ts";
 import type { App, Hostname } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import type { Process, TerminalSize } from "../../../src/gen/windhover/machines/v1/exec.ts";
 import {
@@ -44,6 +45,7 @@ export class FakeState {
   readonly logs: LogEntry[] = [];
   hosts: Host[] = [];
   reservations: Reservation[] = [];
+  tokens: Token[] = [];
   /** What `DrainHost` tells. */
   drained: DrainHostResponse[] = [];
   /** A drain does not end. */
@@ -83,6 +85,7 @@ export class FakeState {
     this.steps = [];
     this.hosts = [];
     this.reservations = [];
+    this.tokens = [];
     this.drained = [];
     this.drainsHang = false;
     this.audited.length = 0;

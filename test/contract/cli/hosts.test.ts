@@ -21,7 +21,7 @@ beforeEach(() => {
         name: "ord-1",
         region: "ord",
         attached: true,
-        attachTime: new Date(Date.now() - 90_000),
+        attachTime: new Date(Date.now() - 65_000),
       },
       ...{
         scheduling: Scheduling.DRAINING,

@@ -50,6 +50,8 @@ export interface Home {
   hover(...args: string[]): Promise<Ended>;
   /** Runs it in this process, which is quicker. For commands that do not read standard input. */
   within(...args: string[]): Promise<Ended>;
+  /** The same on a screen of so many columns. */
+  onScreen(width: number, ...args: string[]): Promise<Ended>;
   /** Runs it with more of an environment. */
   hoverWith(env: Record<string, string>, ...args: string[]): Promise<Ended>;
   /** Starts it; its output is collected. Its standard input stays open. */
@@ -85,6 +87,7 @@ export async function makeHome(addresses: {
     hover: (...args) => withoutInput(start({}, ...args)).ended,
     hoverWith: (env, ...args) => withoutInput(start(env, ...args)).ended,
     within: (...args) => within(dir, args),
+    onScreen: (width, ...args) => within(dir, args, width),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };
 }
@@ -94,7 +97,7 @@ function withoutInput(running: Running): Running {
   return running;
 }
 
-async function within(dir: string, args: string[]): Promise<Ended> {
+async function within(dir: string, args: string[], width?: number): Promise<Ended> {
   let [out, err] = ["", ""];
   const terminal = {
     out: (text: string) => {
@@ -107,7 +110,7 @@ async function within(dir: string, args: string[]): Promise<Ended> {
       if (to === "stdout") out += Buffer.from(bytes).toString();
       else err += Buffer.from(bytes).toString();
     },
-    ...{ isTty: false, isErrTty: false, width: undefined, paint: paint(false) },
+    ...{ isTty: false, isErrTty: false, width, paint: paint(false) },
   };
   const { signal } = new AbortController();
   const around = { terminal, env: { WINDHOVER_DIR: dir }, signal, exitCode: 0 };

@@ -1,5 +1,5 @@
 import { createPublicKey } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { mintToken, TokenVerifier } from "../../../src/lib/auth/auth.ts";
@@ -108,6 +108,9 @@ test("keys are made, listed and kept while they may sign", async () => {
 
   const made = [await run("rotate"), await run("rotate", "--json")];
   const listed = JSON.parse((await run("list", "--json")).out);
+  // The keys stay new, however long the commands take.
+  const later = new Date(Date.now() + 60_000);
+  utimesSync(join(dir, "2.private.pem"), later, later);
   const removed = await run("remove", "--key", "1");
 
   expect(made.map(({ code }) => code)).toEqual([0, 0]);

@@ -93,6 +93,12 @@ export interface TestHostOptions {
 /** A host in this process, on a folder of its own, with the simulator for a VMM. */
 export interface TestHost extends Awaited<ReturnType<typeof startHost>> {}
 
+/** Ports of the hosts of this process: files that run at the same time must not take each other's. */
+function ownPorts(): { readonly from: number; readonly to: number } {
+  const from = 21_000 + 500 * (Number(process.env["VITEST_POOL_ID"] ?? 0) % 15);
+  return { from, to: from + 499 };
+}
+
 /** A folder for a host. */
 export function hostFolder(): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), "wh-hostd-"));
@@ -116,7 +122,7 @@ export async function startHost(options: TestHostOptions = {}) {
     number: HOST_NUMBER,
     dir,
     capacity: { cpus: 8, memoryMb: 2_048, diskMb: 16_384 },
-    portRange: { from: 21_000, to: 28_999 },
+    portRange: ownPorts(),
     logKb: 64,
     orgLogKb: 1_024,
     holdGraceMs: 100,

@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { HostServiceClient } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
@@ -21,12 +21,6 @@ let record: FakeApi;
 let api: Awaited<ReturnType<FakeApi["serve"]>>;
 const processes: ChildProcess[] = [];
 
-beforeAll(async () => {
-  images = await serveImages();
-});
-afterAll(async () => {
-  await images.close();
-});
 beforeEach(async () => {
   folder = hostFolder();
   writeFileSync(join(folder.path, "1.public.pem"), KEYS.publicKey);
@@ -34,11 +28,13 @@ beforeEach(async () => {
   record = new FakeApi();
   api = await record.serve();
   scheduler = await serveScheduler();
+  images = await serveImages();
 });
 afterEach(async () => {
   for (const child of processes.splice(0)) await killHostd(child);
   await api.close();
   await scheduler.close();
+  await images.close();
   folder.remove();
 });
 

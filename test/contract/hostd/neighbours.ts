@@ -1,3 +1,4 @@
+import { freePorts } from "../../../dev/settings/ports.ts";
 import {
   type AnnounceHostRequest,
   HostReportsServiceService,
@@ -23,10 +24,11 @@ export class FakeApi {
   /** So many of the next reports are applied and answered with an error. */
   loseAnswers = 0;
 
-  /** Serves it until it is closed. */
+  /** Serves it until it is closed. @param port default: one that nobody takes before it is served there again */
   async serve(
-    port = 0,
+    port?: number,
   ): Promise<{ readonly address: string; readonly port: number; close(): Promise<void> }> {
+    const [free] = port === undefined ? await freePorts(1) : [port];
     const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
     server.addService(HostReportsServiceService, {
       announceHost: unary((req) => {
@@ -35,7 +37,7 @@ export class FakeApi {
       }),
       reportEvents: unary((req) => ({ appliedSequence: this.#apply(req) })),
     });
-    const running = await serve(server, `127.0.0.1:${port}`, 100);
+    const running = await serve(server, `127.0.0.1:${free}`, 100);
     return { address: `127.0.0.1:${running.port}`, port: running.port, close: running };
   }
 

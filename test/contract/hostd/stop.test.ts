@@ -18,7 +18,7 @@ describe("stop", () => {
   test("a start right after it does not wait until the last VM is destroyed, and both are counted", async () => {
     const { id } = await host.created();
     await host.start(id);
-    host.sim.failNext("destroy");
+    host.sim.failNext("destroy", Number.POSITIVE_INFINITY);
     await host.stop(id);
 
     const { machine } = await host.start(id);
@@ -26,6 +26,7 @@ describe("stop", () => {
     expect(machine?.state).toBe(MachineState.STARTED);
     expect(await host.sim.list()).toHaveLength(2);
     expect(host.host.ledger.sums().running).toEqual({ cpus: 2, memoryMb: 512, diskMb: 0 });
+    host.sim.failNext("destroy", 0);
     await host.host.teardowns.all();
     expect(await host.sim.list()).toHaveLength(1);
     expect(host.host.ledger.sums().running).toEqual({ cpus: 1, memoryMb: 256, diskMb: 0 });

@@ -28,7 +28,9 @@ const token = internalTokens(KEYS.privateKey, "test");
 /** Quick, so that giving up takes no time, and as persistent as in production. */
 const RETRY = { attempts: 3, firstMs: 1, maxMs: 20 };
 /** For calls that answer from memory. */
-export const TIMEOUT = { timeoutMs: 20_000 };
+export const TIMEOUT = { timeoutMs: 40_000 };
+/** Of a pull: one that a registry stalls outlives what is polled for meanwhile. */
+const PULL_TIMEOUT_MS = 55_000;
 /** Of an image that is nowhere. */
 export const MISSING = `sha256:${"0".repeat(64)}`;
 
@@ -65,7 +67,8 @@ export async function startImageCache(options: Partial<CacheOptions> = {}): Prom
     orgBudgetBytes: options.budgetBytes ?? 1e9,
     limits: DEFAULT_LIMITS,
     registries: { allowPrivate: ["127.0.0.1"] },
-    downloads: { places: 12, minBytesPerSecond: 10_240, windowMs: 30_000 },
+    // A test in which a registry stalls is over before that.
+    downloads: { places: 12, minBytesPerSecond: 10_240, windowMs: 120_000 },
     buildMemoryBytes: 768 * 1024 * 1024,
     buildTimeoutMs: 300_000,
     retry: RETRY,
@@ -159,7 +162,7 @@ export function openEnsure(
   who: Who = {},
 ): AsyncGenerator<EnsureImageResponse> {
   const request = { reference, digest, owner, org: "", credentials: undefined, ...who };
-  return openStream(client, client.ensureImage, request, { timeoutMs: 25_000 });
+  return openStream(client, client.ensureImage, request, { timeoutMs: PULL_TIMEOUT_MS });
 }
 
 /** A line of what `unsquashfs` lists. */

@@ -64,7 +64,7 @@ async function both(image: BuiltImage): Promise<{ ours: Tree; theirs: Tree; root
 }
 
 function run(command: string, ...args: string[]): void {
-  execFileSync(command, args, { stdio: ["ignore", "ignore", "pipe"], timeout: 20_000 });
+  execFileSync(command, args, { stdio: ["ignore", "ignore", "pipe"], timeout: 60_000 });
 }
 
 /** What is at each path, and which paths are one file. */
@@ -245,7 +245,7 @@ const mark: fc.Arbitrary<TarEntry> = fc
   .map(([at, n]) => ({ path: [...at, `.wh.${n}`].join("/") }));
 
 test("random stacks of layers come out as umoci unpacks them, and what we refuse it refuses", {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const layer = fc
     .tuple(fc.array(mark, { maxLength: 2 }), fc.array(entry, { maxLength: 5 }))

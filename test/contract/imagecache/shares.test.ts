@@ -74,7 +74,7 @@ describe("an organisation's share of the cache", () => {
     for (const { reference, image } of large)
       cache.ensure(reference, image.digest, "", { org: "abuser" }).catch(() => undefined);
     const sent = () => layers.map((layer) => registry.bytesServed(layer)).filter((bytes) => bytes > 0);
-    await expect.poll(sent, { timeout: 20_000 }).toEqual([20 * MB]);
+    await expect.poll(sent).toEqual([20 * MB]);
     const victim = publish("small", 5 * MB);
 
     await cache.ensure(victim.reference, victim.image.digest, "m1", { org: "victim" });

@@ -37,8 +37,14 @@ afterAll(async () => {
   scratch.remove();
 });
 
-/** How many round trips to Postgres some work waits for: how much longer it takes when Postgres is far. */
-async function tripsOf(work: () => Promise<unknown>): Promise<number> {
+/** Of work with a Postgres that is far: a busy machine makes it slower, never faster. */
+const MOST_TRIES = 8;
+
+/**
+ * How many round trips to Postgres some work waits for: how much longer it takes when Postgres is
+ * far. Tries again while they are `limit` or more.
+ */
+async function tripsOf(limit: number, work: () => Promise<unknown>): Promise<number> {
   const time = async () => {
     const startedAt = performance.now();
     await work();
@@ -46,10 +52,12 @@ async function tripsOf(work: () => Promise<unknown>): Promise<number> {
   };
   // The first one pays for a connection, and for statements that are not yet prepared.
   await work();
-  const near = await time();
+  const near = Math.min(await time(), await time(), await time());
   roundTripMs = ROUND_TRIP_MS;
-  const far = Math.min(await time(), await time(), await time());
-  return (far - near) / ROUND_TRIP_MS;
+  let trips = Number.POSITIVE_INFINITY;
+  for (let tries = 0; tries < MOST_TRIES && trips >= limit; tries++)
+    trips = Math.min(trips, ((await time()) - near) / ROUND_TRIP_MS);
+  return trips;
 }
 
 test("statements of a transaction that do not wait for each other take one round trip, and the last with its commit another", async () => {
@@ -57,7 +65,7 @@ test("statements of a transaction that do not wait for each other take one round
   const statement = (name: string): Statement => ({ name, text: `select '${name}' as said` });
   let said: readonly string[] = [];
 
-  const trips = await tripsOf(() =>
+  const trips = await tripsOf(2.8, () =>
     db.transaction(async (tx) => {
       const first = await Promise.all(
         ["a", "b", "c"].map((name) => tx.query<{ said: string }>(statement(name))),
@@ -91,7 +99,7 @@ test("a create waits for Postgres five times", async () => {
   const api: TestApi = await world.api({ databaseUrl: url });
   await api.user.createApp("web");
 
-  const trips = await tripsOf(() => api.user.create());
+  const trips = await tripsOf(6.5, () => api.user.create());
 
   expect(trips).toBeLessThan(6.5);
 });

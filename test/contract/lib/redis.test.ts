@@ -11,13 +11,15 @@ startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
 const lines: Record<string, unknown>[] = [];
 createLogger("test", { write: (line) => lines.push(JSON.parse(line)) });
 
-const COMMAND_TIMEOUT_MS = 2_000;
+/** Longer than any test. */
+const PATIENT = { commandTimeoutMs: 120_000 };
+const HASTY = { commandTimeoutMs: 200 };
 
 let server: TestRedis;
 let redis: Redis;
 beforeAll(async () => {
   server = await startRedis();
-  redis = new Redis(server.url, { commandTimeoutMs: COMMAND_TIMEOUT_MS });
+  redis = new Redis(server.url, PATIENT);
   await redis.ready(20_000);
 });
 beforeEach(() => {
@@ -65,31 +67,32 @@ test("what Redis itself refuses is no outage", async () => {
 });
 
 test("a frozen Redis costs a command its timeout", async () => {
+  const hasty = new Redis(server.url, HASTY);
+  await hasty.ready(20_000);
+
   server.part.pause();
-  const outcome = await redis.run("GET", (client) => client.get("a")).catch((err: unknown) => err);
+  const outcome = await hasty.run("GET", (client) => client.get("a")).catch((err: unknown) => err);
   server.part.resume();
 
   expect(outcome).toMatchObject({ code: "UNAVAILABLE", reason: "REDIS_UNAVAILABLE" });
-  await expect.poll(works).toBe(true);
+  await expect.poll(() => works(hasty)).toBe(true);
+  await hasty.close();
 });
 
 test("a Redis that dies fails commands at once, is said once in the log, and is used again when it is back", async () => {
   await server.part.crash();
   await expect.poll(() => redis.isReady()).toBe(false);
-  const began = performance.now();
+  // None of them waits: the test would not end in time.
   const outcomes = await Promise.allSettled(
     Array.from({ length: 50 }, () => redis.run("GET", (client) => client.get("a"))),
   );
-  const took = performance.now() - began;
 
   expect(new Set(outcomes.map((o) => (o.status === "rejected" ? o.reason.reason : o.value)))).toEqual(
     new Set(["REDIS_UNAVAILABLE"]),
   );
-  // None of them has waited.
-  expect(took).toBeLessThan(COMMAND_TIMEOUT_MS);
   await server.part.whenReady(30_000);
   await redis.ready(20_000);
-  expect(await works()).toBe(true);
+  expect(await works(redis)).toBe(true);
   expect(lines.length).toBeLessThanOrEqual(2);
 });
 
@@ -105,8 +108,8 @@ test("a Redis that was never there is UNAVAILABLE within the time given", async 
   await nowhere.close();
 });
 
-function works(): Promise<boolean> {
-  return redis
+function works(of: Redis): Promise<boolean> {
+  return of
     .run("PING", (client) => client.ping())
     .then(
       () => true,

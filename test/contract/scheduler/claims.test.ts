@@ -174,7 +174,7 @@ test("every call needs the scope internal", async () => {
       { reservationId: randomUUID(), awardedHost: undefined, refusedHosts: [] },
       scope,
     ),
-    call(client, client.listHosts, {}, scope),
+    call(client, client.listHosts, { pageSize: 0, pageToken: "" }, scope),
   ];
 
   // All at once: a rejection while another call is awaited would count as unhandled.

@@ -43,7 +43,7 @@ export async function startScheduler(
     region: REGION,
     ttlMs: 15_000,
     // Longer than in production, so that answers are in time on a busy machine.
-    windowMs: 1_000,
+    windowMs: 5_000,
     ...settings,
   });
   const server = createServer({ verifier: new TokenVerifier(KEYS.publicKey) });
@@ -66,7 +66,8 @@ export async function startScheduler(
       call(client, client.release, { reservationId, awardedHost, refusedHosts }, { timeoutMs: 20_000 }),
     listReservations: (pageSize = 0, pageToken = "") =>
       call(client, client.listReservations, { pageSize, pageToken }, { timeoutMs: 20_000 }),
-    listHosts: async () => (await call(client, client.listHosts, {}, { timeoutMs: 20_000 })).hosts,
+    listHosts: async () =>
+      (await call(client, client.listHosts, { pageSize: 0, pageToken: "" }, { timeoutMs: 20_000 })).hosts,
     /** Shuts the server down gracefully. */
     shutDown: () => running(),
     async close() {

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { freePorts } from "../../../dev/settings/ports.ts";
 import { SchedulerServiceClient } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
 import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
@@ -16,7 +17,9 @@ beforeAll(async () => {
 });
 afterAll(() => redis.close());
 beforeEach(async () => {
-  scheduler = await startScheduler(redis.url, { windowMs: 500 });
+  // Of its own: nobody takes the port before it is back.
+  const [port = 0] = await freePorts(1);
+  scheduler = await startScheduler(redis.url, { windowMs: 500, port });
   await scheduler.ready();
 });
 afterEach(async () => {
@@ -32,7 +35,7 @@ function host(number: number, traits: ConstructorParameters<typeof TestHost>[2] 
 
 describe("a host whose scheduler ends", () => {
   test("still answers the auctions under way when the scheduler shuts down gracefully", async () => {
-    const slow = await startScheduler(redis.url, { windowMs: 3_000 });
+    const slow = await startScheduler(redis.url, { windowMs: 5_000 });
     await slow.ready();
     const client = connect(SchedulerServiceClient, slow.address, { token, ownConnection: true });
     const open = openDuplex(client, client.attach, { timeoutMs: 20_000 });
@@ -43,7 +46,10 @@ describe("a host whose scheduler ends", () => {
     );
     await open.write({ message: { $case: "hello", value: HELLO } });
     await received.next();
-    const reserving = slow.reserve();
+    const refused = expect(slow.reserve()).rejects.toMatchObject({
+      reason: "NO_CAPACITY",
+      facts: { declined_draining: "1" },
+    });
     const { message } = (await received.next()).value ?? {};
     const reservationId = message?.$case === "bidRequest" ? message.value.reservationId : "";
 
@@ -52,10 +58,7 @@ describe("a host whose scheduler ends", () => {
       message: { $case: "decline", value: { reservationId, reason: "draining", largest: undefined } },
     });
 
-    await expect(reserving).rejects.toMatchObject({
-      reason: "NO_CAPACITY",
-      facts: { declined_draining: "1" },
-    });
+    await refused;
     await closed;
     await expect(received.next()).rejects.toMatchObject({ reason: "SERVER_DRAINING" });
     await slow.close();

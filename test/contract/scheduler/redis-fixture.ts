@@ -54,7 +54,8 @@ export class RedisWorld {
   async reserved() {
     const { reservation } = await this.scheduler.reserve();
     if (!reservation?.expireTime) throw new Error("the answer has no reservation");
-    return { id: reservation.id, expiresAt: reservation.expireTime.getTime() };
+    const best = reservation.offers[0]?.hostNumber ?? 0;
+    return { id: reservation.id, expiresAt: reservation.expireTime.getTime(), best };
   }
 
   /** Makes a reservation and returns the number of its offers. */

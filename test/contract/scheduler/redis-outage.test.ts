@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { eventually, startScheduler, TestHost } from "./fixture.ts";
 import { RedisWorld, refusedAfter } from "./redis-fixture.ts";
 
-/** The scheduler gives Redis 700 ms; the rest is for a loaded machine. A call's own deadline is far behind. */
-const IN_TIME_MS = 5_000;
+/** The scheduler gives Redis 700 ms; the rest is for a loaded machine. A call's own deadline comes later. */
+const IN_TIME_MS = 15_000;
 
 let world: RedisWorld;
 
@@ -33,11 +33,12 @@ describe("when Redis loses everything", () => {
     world.hosts.push(mute);
     await eventually(() => mute.attached()).toBe(true);
 
-    const { id } = await world.reserved();
+    // With three hosts, a particular one may be too late to be among the offers.
+    const { id, best } = await world.reserved();
     await flushed.promise;
 
     expect(mute.asked).toEqual([id]);
-    const outcome = await world.scheduler.claim(id, "saga", 1).catch((err: unknown) => err);
+    const outcome = await world.scheduler.claim(id, "saga", best).catch((err: unknown) => err);
     // It is there when Redis was flushed before it was stored, and gone otherwise.
     expect(outcome).toMatchObject(
       outcome instanceof Error ? { reason: "RESERVATION_EXPIRED" } : { offer: {} },

@@ -108,7 +108,8 @@ test("refuses more than its limit", async () => {
 test("gives each expired reservation to one caller only", async () => {
   const deadlineMs = Date.now() + 2_000;
   const stores = [new RedisReservations(admin, "elsewhere"), new RedisReservations(admin, "elsewhere")];
-  for (let i = 0; i < 50; i++) await stores[0]?.put(reservation(`r${i}`, deadlineMs));
+  const ids = Array.from({ length: 50 }, (_, i) => `r${i}`);
+  await Promise.all(ids.map((id) => stores[0]?.put(reservation(id, deadlineMs))));
   await eventually(() => Date.now() > deadlineMs + 5).toBe(true);
 
   const expired = (await Promise.all(stores.map((store) => store.expire(100)))).flat();

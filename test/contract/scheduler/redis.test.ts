@@ -44,7 +44,7 @@ describe("a Reserve with a claimant", () => {
   });
 
   test("keeps the hold of the claimed offer when the reservation expires, and releases the other", async () => {
-    await world.restart({ ttlMs: 500 });
+    await world.restart({ ttlMs: 2_000 });
     const { claimedHost } = await reserve("saga", "r1");
 
     await eventually(() => world.held()).toEqual([1, 2].map((number) => (number === claimedHost ? 1 : 0)));

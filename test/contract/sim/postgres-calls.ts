@@ -216,8 +216,6 @@ export const call: fc.Arbitrary<Call> = fc.oneof(
     arbitrary: fc.tuple(acquireBy, create, fc.constantFrom("k1", "k2", undefined)).map(([by, id, key]) => ({
       name: `begin acquire ${id} with ${key} by ${by}`,
       ask: async (to: Stores) => {
-        // An id is given once.
-        if ((await acquiresOf(to)).some((each) => each?.id === id)) return undefined;
         const hash = Buffer.from(id);
         const begun = { id, org: "acme", key, requestHash: hash, traceId: "t", intents: [] };
         return key === undefined ? undefined : to.acquires[by]?.begin(begun);

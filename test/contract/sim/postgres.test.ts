@@ -31,7 +31,9 @@ let tables: Tables;
 beforeAll(async () => {
   const prepare = (url: string) => migrate(url, new URL("../../../src/api/sql/", import.meta.url));
   database = await createDatabase({ name: "api", prepare: async (url) => void (await prepare(url)) });
-  real = new Database({ url: database.url, maxConnections: 2 });
+  // No call of a busy machine is refused that the simulated one answers.
+  const limits = { connectTimeoutMs: 60_000, statementTimeoutMs: 60_000 };
+  real = new Database({ url: database.url, maxConnections: 2, ...limits });
 });
 afterAll(async () => {
   await real.close();
@@ -82,7 +84,7 @@ const simulated: Transactions = {
 };
 
 test("the simulated Postgres answers whatever the stores ask as the real one does", {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(call, { minLength: 5, maxLength: 30 }), async (calls) => {

@@ -17,6 +17,7 @@ export const statements: Readonly<Record<string, Does>> = {
   ) => {
     const [id, org, key, requestHash, intents, traceId, owner] = values;
     if (key !== null && ofKey(run, org, key)) return changed(0);
+    if (run.tables.acquires.has(id)) throw new Error(`there is an acquire ${id} already`);
     store(run, {
       ...{ id, org, key, requestHash, status: "running", machineId: null, step: null },
       ...{ intents: JSON.parse(intents), traceId, owner, leaseMs: run.nowMs + LEASE_MS },

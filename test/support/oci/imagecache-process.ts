@@ -24,7 +24,7 @@ export class ImageCacheProcess implements AsyncDisposable {
     this.client = connect(ImageCacheServiceClient, `127.0.0.1:${port}`, { token });
   }
 
-  /** Starts it on a free port and waits, at most 30 s, until it serves. @param dir holds `cache/` and its key */
+  /** Starts it on a free port and waits, at most 50 s, until it serves. @param dir holds `cache/` and its key */
   static async start(dir: string, env: Readonly<Record<string, string>> = {}): Promise<ImageCacheProcess> {
     const keys = generateKeyPair();
     await writeFile(join(dir, "1.public.pem"), keys.publicKey);
@@ -66,8 +66,8 @@ function ready(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     let log = "";
     const timer = setTimeout(
-      () => reject(new Error(`the image cache was not ready in 30 s:\n${log}`)),
-      30_000,
+      () => reject(new Error(`the image cache was not ready in 50 s:\n${log}`)),
+      50_000,
     );
     child.once("exit", () => reject(new Error(`the image cache ended:\n${log}`)));
     child.stdout?.on("data", (chunk: Buffer) => {

@@ -35,7 +35,7 @@ export class RegistryProcess implements AsyncDisposable {
     return `http://${this.host}`;
   }
 
-  /** Starts one and waits, at most 30 s, until it listens. */
+  /** Starts one and waits, at most 50 s, until it listens. */
   static async start(options: RegistryProcessOptions = {}): Promise<RegistryProcess> {
     const dir = await mkdtemp(join(tmpdir(), "windhover-registry-"));
     const config = [
@@ -78,8 +78,8 @@ function listening(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let log = "";
     const timer = setTimeout(
-      () => reject(new Error(`docker-registry did not listen in 30 s:\n${log}`)),
-      30_000,
+      () => reject(new Error(`docker-registry did not listen in 50 s:\n${log}`)),
+      50_000,
     );
     const done = (act: () => void) => {
       clearTimeout(timer);

@@ -11,7 +11,7 @@ test("Postgres comes back by itself after a kill, with what was committed", asyn
   const before = server.part.process;
 
   await server.part.crash();
-  await server.part.whenReady(30_000);
+  await server.part.whenReady(40_000);
 
   expect(server.part.process).not.toEqual(before);
   expect(await query(server.url("postgres"), "SELECT number FROM kept")).toEqual([{ number: 7 }]);

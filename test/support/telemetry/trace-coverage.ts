@@ -3,7 +3,7 @@ import { type Interval, overlap, union } from "../../../src/cli/commands/trace/i
 import { isComplete, parentIn, type Trace, type TraceSpan } from "../../../src/cli/commands/trace/spans.ts";
 import type { TestFleet } from "../fleet.ts";
 
-const ARRIVAL = { timeout: 15_000, interval: 100 };
+const ARRIVAL = { timeout: 40_000, interval: 100 };
 /** Services send what they have every 300 ms: after twice that, what is not there does not come. */
 const QUIET_MS = 700;
 const TIMEOUT_MS = 5_000;

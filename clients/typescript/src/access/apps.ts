@@ -24,8 +24,8 @@ export class Apps {
 
   /** Creates an app. Fails with `APP_NAME_TAKEN`. */
   async create(name: string, options: CreateAppOptions = {}): Promise<App> {
-    const { org = "", network = "", requestId = randomUUID(), ...scope } = options;
-    const message = { name, org, network, requestId };
+    const { org = "", network = "", requestId, ...scope } = options;
+    const message = { name, org, network, requestId: requestId || randomUUID() };
     return appOf(await this.#call((c) => c.createApp, message, "always", scope));
   }
 

@@ -64,12 +64,13 @@ const MARGIN_MS = 5_000;
 /** Gets a running machine by the first of several ways that works. */
 export async function acquireMachine(
   caller: Caller,
-  { steps, key = randomUUID(), hedgeAfterMs }: Acquire,
+  { steps, key, hedgeAfterMs }: Acquire,
   { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
 ): Promise<Acquired> {
   const message = {
     steps: steps.map(stepToProto),
-    key,
+    // An empty one would be none, and a repeat another machine.
+    key: key || randomUUID(),
     timeout: duration(timeoutMs),
     hedgeAfter: durationOrNone(hedgeAfterMs),
   };

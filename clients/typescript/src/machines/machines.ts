@@ -77,7 +77,8 @@ export class Machines {
     const { app, name = "", region = "", skipLaunch = false, leaseTtlMs } = request;
     const message = {
       ...{ app, name, region, skipLaunch },
-      requestId: request.requestId ?? randomUUID(),
+      // An empty one would be none, and a repeat another machine.
+      requestId: request.requestId || randomUUID(),
       config: complete(MachineConfig, request.config),
       placement: request.placement && complete(Placement, request.placement),
       leaseTtl: durationOrNone(leaseTtlMs),

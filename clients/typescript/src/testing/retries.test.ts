@@ -247,3 +247,19 @@ describe("of several apis", () => {
     expect(starts).toEqual(["far"]);
   });
 });
+
+test("a call is safe to repeat also when its id is empty", async () => {
+  const asked: Record<string, string>[] = [];
+  const keep = (call: { request: Record<string, string> }, done: Done) => {
+    asked.push(call.request);
+    done(null, { ...machine, app: { name: "a" } });
+  };
+  const windhover = clientOf(await serveApi({ createMachine: keep, acquireMachine: keep, createApp: keep }));
+
+  await windhover.machines.create({ app: "a", config, requestId: "" });
+  await windhover.acquire({ steps: [{ start: ID }], key: "" });
+  await windhover.apps.create("a", { requestId: "" });
+
+  expect(asked).toHaveLength(3);
+  for (const { requestId, key } of asked) expect(requestId || key).toMatch(/^[0-9a-f-]{36}$/);
+});

@@ -165,8 +165,8 @@ test("a stop has time for the grace of the machine, whatever that is", async () 
   const { machines } = clientOf(api);
 
   await machines.stop(ID);
-  await machines.stop(ID, { graceMs: 1_000 });
-  await machines.stop(ID, { timeoutMs: 5_000 });
+  await machines.stop(ID, { graceMs: 30_000 });
+  await machines.stop(ID, { timeoutMs: 30_000 });
 
   expect(leftMs.map((ms) => Math.ceil(ms / 60_000))).toEqual([6, 2, 1]);
 });

@@ -28,7 +28,7 @@ describe("withLease", () => {
         await expect.poll(() => calls.length).toBeGreaterThan(1);
         return [leaseNonce, signal.aborted];
       },
-      { ttlMs: 3_000 },
+      { ttlMs: 6_000 },
     );
 
     expect(result).toEqual(["n1", false]);

@@ -11,6 +11,7 @@ import {
   leaseToJson,
   machineToJson,
   orgMachineToJson,
+  orgPageToJson,
   versionToJson,
   waitToJson,
 } from "./convert-machine.ts";
@@ -147,6 +148,31 @@ describe("a machine", () => {
       },
     });
     expect(orgMachineToJson(MACHINE, true)).not.toHaveProperty("config");
+  });
+
+  test("of a last page comes before those that changed later, whatever the database knows yet", () => {
+    const changed = (id: string, ms: number) => ({ ...MACHINE, id, updateTime: new Date(ms) });
+    const machines = [changed("stopped-now", 3_000), changed("first", 1_000), changed("second", 2_000)];
+    const idsOf = (nextPageToken: string) => {
+      const page = orgPageToJson({ machines, nextPageToken, unansweredRegions: ["gru"] });
+      return { ...page, machines: (page["machines"] as { id: string }[]).map(({ id }) => id) };
+    };
+
+    expect(idsOf("")).toEqual({
+      machines: ["first", "second", "stopped-now"],
+      last_machine_id: "stopped-now",
+      last_updated_at: "1970-01-01T00:00:03.000Z",
+      error_regions: ["gru"],
+    });
+    expect(idsOf("more")).toMatchObject({
+      machines: ["stopped-now", "first", "second"],
+      last_machine_id: "second",
+      next_cursor: "more",
+    });
+    expect(orgPageToJson({ machines: [], nextPageToken: "", unansweredRegions: [] })).toEqual({
+      machines: [],
+      error_regions: [],
+    });
   });
 });
 

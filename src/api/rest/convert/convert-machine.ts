@@ -5,7 +5,11 @@ import {
   type Lease,
   type Machine,
 } from "../../../gen/windhover/machines/v1/machine.ts";
-import type { MachineVersion, WaitMachineResponse } from "../../../gen/windhover/machines/v1/machines.ts";
+import type {
+  ListMachinesResponse,
+  MachineVersion,
+  WaitMachineResponse,
+} from "../../../gen/windhover/machines/v1/machines.ts";
 import { privateAddress } from "../../../lib/addresses/private-address.ts";
 import { stateFromProto } from "../../machines/convert-machine.ts";
 import { configToJson } from "./config/convert-config.ts";
@@ -67,6 +71,24 @@ export function orgMachineToJson(machine: Machine, summary = false): JsonObject 
 }
 
 /**
+ * Converts a page of the list of an organisation. The database has changes a moment later than hosts:
+ * the last page is sorted by what the hosts say. Others are in the order in which the cursor goes on.
+ */
+export function orgPageToJson(page: ListMachinesResponse, summary = false): JsonObject {
+  const isLast = page.nextPageToken === "";
+  const machines = isLast ? page.machines.toSorted((a, b) => changedMs(a) - changedMs(b)) : page.machines;
+  const last = machines.at(-1);
+  return {
+    machines: machines.map((machine) => orgMachineToJson(machine, summary)),
+    ...(isLast ? {} : { next_cursor: page.nextPageToken }),
+    ...(last
+      ? { last_machine_id: last.id, last_updated_at: timeToJson(last.updateTime ?? last.createTime) }
+      : {}),
+    error_regions: page.unansweredRegions,
+  };
+}
+
+/**
  * Converts a lease, in the envelope that written clients expect and beside it: clients that are
  * generated from Fly's OpenAPI document look for its members outside.
  */
@@ -115,6 +137,10 @@ function leaseMembers({ nonce, owner, description, expireTime, instanceId }: Lea
     description,
     version: instanceId,
   };
+}
+
+function changedMs({ createTime, updateTime }: Machine): number {
+  return (updateTime ?? createTime)?.getTime() ?? 0;
 }
 
 function timeToJson(time: Date | undefined): string {

@@ -47,12 +47,23 @@ test.each(["DISK_FULL", "NO_FREE_PORT"])("%s is a lack of room as any other, and
   });
 });
 
+test("a host that cannot write down a stop has no lack of room for the machine", () => {
+  const fault = new Fault("RESOURCE_EXHAUSTED", "DISK_FULL", "the host's disk is full");
+
+  const { status, body } = errorAnswer(fault, "stop");
+
+  expect(status).toBe(503);
+  expect(body).toMatchObject({ error: "unavailable: the host's disk is full", status: "unavailable" });
+  expect(body).not.toHaveProperty("scope");
+});
+
 test("an acquire of which no step has worked is no rate, and tells what was tried", () => {
-  const facts = { attempts: '[{"step":0}]', reason_0: "NO_CAPACITY" };
+  const facts = { attempts: '[{"step":0}]', attempts_left_out: "3", reason_0: "NO_CAPACITY" };
 
   const answer = errorAnswer(new Fault("RESOURCE_EXHAUSTED", "NO_STEP_WORKED", "no step", facts));
 
-  expect(answer).toMatchObject({ status: 409, headers: {}, body: { attempts: '[{"step":0}]' } });
+  const more = { attempts: '[{"step":0}]', attempts_left_out: "3" };
+  expect(answer).toMatchObject({ status: 409, headers: {}, body: more });
 });
 
 test("an error that passes says when to come back, whatever its status", () => {

@@ -19,6 +19,15 @@ const NO_ROOM = { status: 409, name: "insufficient_capacity", more: { scope: "re
  */
 const HOST_FULL = { status: 409, name: "", more: { scope: "host" } } as const;
 const RESERVE = "could not reserve resource for machine";
+/** Actions that a host must write down, and for which a machine takes no more room. */
+const NEED_NO_ROOM: ReadonlySet<string> = new Set([
+  "stop",
+  "suspend",
+  "signal",
+  "cordon",
+  "uncordon",
+  "destroy",
+]);
 const FORBIDDEN = { status: 403, name: "permission_denied" } as const;
 
 /**
@@ -69,12 +78,12 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
   }),
   INSUFFICIENT_CAPACITY: (fault) => ({ ...HOST_FULL, text: noRoom(fault) }),
   NO_CAPACITY: (fault) => ({ ...NO_ROOM, text: noRoom(fault) }),
-  DISK_FULL: noPlace,
+  DISK_FULL: (fault, action) => (NEED_NO_ROOM.has(action) ? notStored(fault) : noPlace(fault)),
   NO_FREE_PORT: noPlace,
   IMAGE_SHARE_EXCEEDED: overQuota,
   // Not 429: a repeat need not help.
-  NO_STEP_WORKED: ({ facts }) => ({ status: 409, more: pick(facts, "attempts") }),
-  ACQUIRE_TIMEOUT: ({ facts }) => ({ more: pick(facts, "attempts") }),
+  NO_STEP_WORKED: ({ facts }) => ({ status: 409, more: attemptsOf(facts) }),
+  ACQUIRE_TIMEOUT: ({ facts }) => ({ more: attemptsOf(facts) }),
   RATE_LIMITED: () => ({ text: "resource_exhausted: rate limit exceeded" }),
   QUOTA_MACHINES: overQuota,
   QUOTA_MEMORY: overQuota,
@@ -122,10 +131,19 @@ function noPlace({ message }: Fault): ErrorText {
   return { ...HOST_FULL, text: `aborted: ${RESERVE}: ${lack("resources")}: ${message}` };
 }
 
+/** Answers that the host cannot write the change down. Clients would make the machine anew for want of room. */
+function notStored({ message }: Fault): ErrorText {
+  return { status: 503, name: "unavailable", text: `unavailable: ${message}` };
+}
+
 /** A fact that is part of the answer when the fault has it. */
 function pick(facts: Fault["facts"], name: string): Record<string, string> {
   const value = facts[name];
   return value === undefined ? {} : { [name]: value };
+}
+
+function attemptsOf(facts: Fault["facts"]): Record<string, string> {
+  return { ...pick(facts, "attempts"), ...pick(facts, "attempts_left_out") };
 }
 
 function wrongImage({ message }: Fault): ErrorText {

@@ -89,6 +89,10 @@ export function registerRoute(
         reply.code(status).header("content-type", contentType);
         if (body !== undefined && isStream(body)) {
           if (request.method !== "HEAD") return reply.send(Readable.from(counted(body, call)));
+          // A generator that was never read does not end what it reads from.
+          const unread = new Fault("CANCELLED", "CANCELLED", "a HEAD reads no stream");
+          call.refuse(unread);
+          call.refused(unread);
           await body.return(undefined);
           return reply.send();
         }

@@ -1,13 +1,13 @@
-import { Fault, invalid } from "../../../lib/faults/fault.ts";
+import { hasReason, invalid } from "../../../lib/faults/fault.ts";
 
 /** Names of an RPC's fields in the REST API, where they differ. */
 export type RestNames = Readonly<Record<string, string>>;
 
 const COMMON: RestNames = { lease_nonce: "fly-machine-lease-nonce" };
 
-/** Returns a fault that names wrong fields as the REST API does; others as they are. */
+/** Returns `INVALID_FIELDS` with the names of the REST API; other faults as they are. */
 export function inRestNames(err: unknown, names: RestNames = {}): unknown {
-  if (!(err instanceof Fault) || err.violations.length === 0) return err;
+  if (!hasReason(err, "INVALID_FIELDS") || err.violations.length === 0) return err;
   const all = { ...COMMON, ...names };
   const violations = err.violations.map(({ field, description }) => {
     const [first = ""] = /^\w+/.exec(field) ?? [];

@@ -53,6 +53,7 @@ export const appRoutes: readonly Route[] = [
     description: "An `Idempotency-Key` makes it safe to repeat: the same key gives the same app.",
     answer: "app",
     rpc: AppsServiceService.createApp,
+    names: { org: "org_slug" },
     body: z.looseObject({
       name: needed(text("Name of the app. All organisations share one name space.")),
       app_name: text("The old name of `name`."),

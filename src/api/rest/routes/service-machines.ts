@@ -138,6 +138,8 @@ export const machineRoutes: readonly Route[] = [
     summary: "Updates a machine: replaces its configuration by a new version.",
     answer: "machine",
     rpc: MachinesServiceService.updateMachine,
+    // Of the lease that comes before the update.
+    names: { ttl: "lease_ttl", nonce: "fly-machine-lease-nonce" },
     timeoutMs: TIMEOUT_MS.create,
     body: z.looseObject({
       ...launchFields,

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { ListMachinesRequest, MachinesServiceService } from "../../../gen/windhover/machines/v1/machines.ts";
 import { invalid } from "../../../lib/faults/fault.ts";
-import { orgMachineToJson } from "../convert/convert-machine.ts";
+import { orgPageToJson } from "../convert/convert-machine.ts";
 import { integer, queryFlag, repeated, text } from "../convert/fields.ts";
+import { timeOf } from "../convert/time.ts";
 import { requireOwnOrg } from "../requests/own-org.ts";
 import { type Route, route } from "../requests/route.ts";
 import { filtersOf } from "./service-machines.ts";
@@ -36,33 +37,21 @@ export const orgRoutes: readonly Route[] = [
           ...filtersOf(query, query.include_deleted ?? false),
           pageSize: Math.min(query.limit || PAGE.usual, PAGE.most),
           pageToken: query.cursor ?? "",
-          updatedAfter: timeOf(query.updated_after),
+          updatedAfter: updatedAfterOf(query.updated_after),
           orderBy: "update_time",
           full: !query.summary,
           fresh: true,
         }),
       );
-      const last = page.machines.at(-1);
-      return {
-        body: {
-          machines: page.machines.map((machine) => orgMachineToJson(machine, query.summary ?? false)),
-          ...(page.nextPageToken === "" ? {} : { next_cursor: page.nextPageToken }),
-          ...(last ? { last_machine_id: last.id } : {}),
-          ...(last?.updateTime ? { last_updated_at: last.updateTime.toISOString() } : {}),
-          error_regions: page.unansweredRegions,
-        },
-      };
+      return { body: orgPageToJson(page, query.summary) };
     },
   }),
 ];
 
 /** @throws Fault INVALID_FIELDS */
-function timeOf(text: string | undefined): Date | undefined {
+function updatedAfterOf(text: string | undefined): Date | undefined {
   if (!text) return undefined;
-  // A plus that is not escaped arrives as a space.
-  const written = text.replace(/ (?=\d\d:\d\d$)/, "+");
-  const time = new Date(written);
-  if (!/^\d{4}-\d\d-\d\dT/.test(written) || Number.isNaN(time.getTime()))
-    throw invalid([{ field: "updated_after", description: "must be a time such as 2026-11-29T12:00:00Z" }]);
-  return time;
+  const time = text.includes("T") ? timeOf(text) : undefined;
+  if (time) return time;
+  throw invalid([{ field: "updated_after", description: "must be a time such as 2026-11-29T12:00:00Z" }]);
 }

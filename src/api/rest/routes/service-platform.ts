@@ -1,11 +1,11 @@
 import { z } from "zod";
+import type { GuestConfig } from "../../../gen/windhover/machines/v1/machine.ts";
 import {
   EstimatePlacementsRequest,
   PlatformServiceService,
 } from "../../../gen/windhover/machines/v1/platform.ts";
-import { invalid } from "../../../lib/faults/fault.ts";
-import { guestShape } from "../convert/config/config-schema.ts";
-import { configFromJson } from "../convert/config/convert-config.ts";
+import { Fault, invalid } from "../../../lib/faults/fault.ts";
+import { type ConfigJson, guestShape } from "../convert/config/config-schema.ts";
 import { callerToJson, placementsToJson, regionsToJson } from "../convert/convert-platform.ts";
 import { integer, needed, object, text } from "../convert/fields.ts";
 import { requireOwnOrg } from "../requests/own-org.ts";
@@ -13,6 +13,7 @@ import { type Route, route } from "../requests/route.ts";
 
 const TAG = "Platform";
 const MAX_COUNT = 10_000;
+const PERFORMANCE_1X = { cpuKind: "performance", cpus: 1, memoryMb: 2_048 };
 
 export const platformRoutes: readonly Route[] = [
   route({
@@ -33,9 +34,10 @@ export const platformRoutes: readonly Route[] = [
     summary: "Tells how many machines of a size could be placed now.",
     answer: "placements",
     rpc: PlatformServiceService.estimatePlacements,
+    names: { guest: "compute" },
     body: z.looseObject({
       org_slug: needed(text("The organisation.")),
-      compute: object(guestShape),
+      compute: object(guestShape).describe("Size of the machines. Default: performance-1x."),
       region: text("As in a create. Default: all."),
       count: integer(0, MAX_COUNT),
       volume_name: text("Taken, and not acted on."),
@@ -46,10 +48,7 @@ export const platformRoutes: readonly Route[] = [
       const { body } = request.read();
       if (!body.org_slug) throw invalid([{ field: "org_slug", description: "is required" }]);
       requireOwnOrg(request, body.org_slug);
-      const { guest } = configFromJson(
-        { image: "-", guest: request.arrived.body["compute"] ?? {} },
-        "compute",
-      );
+      const guest = guestFromJson(body.compute ?? {});
       return {
         body: placementsToJson(
           await request.unary(
@@ -75,3 +74,18 @@ export const platformRoutes: readonly Route[] = [
     },
   }),
 ];
+
+/** @throws Fault `NOT_BUILT_YET` */
+function guestFromJson({
+  cpu_kind,
+  cpus,
+  memory_mb,
+  ...more
+}: NonNullable<ConfigJson["guest"]>): GuestConfig {
+  if (more.gpu_kind || more.gpus) {
+    const field = "compute.gpu_kind";
+    throw new Fault("UNIMPLEMENTED", "NOT_BUILT_YET", `${field}: GPUs are not built yet`, { fields: field });
+  }
+  if (!cpu_kind && !cpus && !memory_mb) return PERFORMANCE_1X;
+  return { cpuKind: cpu_kind ?? "", cpus: cpus ?? 0, memoryMb: memory_mb ?? 0 };
+}

@@ -9,6 +9,7 @@ import { invalid } from "../../../lib/faults/fault.ts";
 import { parseDuration } from "../convert/duration.ts";
 import { integer, queryFlag, text } from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
+import { timeOf } from "../convert/time.ts";
 import { acceptsSse } from "../requests/accept.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { type Route, route } from "../requests/route.ts";
@@ -90,8 +91,8 @@ function sequenceOf(header: string | string[] | undefined): number | undefined {
 /** Undefined: all lines. @throws Fault INVALID_FIELDS */
 function sinceOf(given: string | undefined): Date | undefined {
   if (!given) return undefined;
-  const time = /^\d{4}-\d\d-\d\d/.test(given) ? Date.parse(given) : Number.NaN;
-  if (!Number.isNaN(time)) return new Date(time);
+  const time = timeOf(given);
+  if (time) return time;
   try {
     return new Date(Date.now() - parseDuration(given));
   } catch {

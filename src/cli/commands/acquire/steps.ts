@@ -10,6 +10,7 @@ import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../lib/grpc/messages/maps.ts";
 import { UsageError } from "../../session/usage-error.ts";
 import { parseConfig } from "../machine/config/config-file.ts";
+import { texts } from "../machine/config/schema-fields.ts";
 import { duration } from "../values.ts";
 
 /** A flag that adds a step. */
@@ -54,9 +55,7 @@ const REQUEST = z.strictObject({
   steps: z.array(
     z.strictObject({
       start: z.strictObject({ machine_id: text }).optional(),
-      start_any: z
-        .strictObject({ app: text, region: text.default(""), metadata: z.record(text, text).default({}) })
-        .optional(),
+      start_any: z.strictObject({ app: text, region: text.default(""), metadata: texts }).optional(),
       launch: z.strictObject({ app: text, config: z.unknown(), region: text.default("") }).optional(),
       timeout: time.optional(),
     }),
@@ -100,9 +99,7 @@ export function readSteps(path: string): AcquireMachineRequest {
         throw new UsageError(`${path}: steps[${i}] has one of start, start_any and launch.`);
       if (start) return { step: { $case: "start", value: { machineId: start.machine_id } }, timeout };
       if (any) {
-        const { app, region } = any;
-        const value = { app, region, metadata: mapToProto(any.metadata) };
-        return { step: { $case: "startAny", value }, timeout };
+        return { step: { $case: "startAny", value: any }, timeout };
       }
       const { app = "", region = "", config } = launch ?? {};
       const value = {

@@ -11,7 +11,7 @@ import { whole } from "../values.ts";
 const COLUMNS: readonly Column[] = [
   { title: "KEY", align: "right" },
   { title: "ROLE", min: 8 },
-  { title: "WRITTEN" },
+  { title: "WRITTEN", dropRank: 1 },
   { title: "PUBLIC KEY" },
 ];
 

@@ -74,7 +74,10 @@ async function update(session: Session, given: string, change: Change, flags: Fl
 function show(session: Session, machine: Machine | undefined): void {
   const metadata = mapFromProto(machine?.config?.metadata);
   const rows = Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1));
-  const columns = [{ title: "NAME" }, { title: "VALUE", min: 10 }];
+  const columns = [
+    { title: "NAME", min: 12 },
+    { title: "VALUE", min: 10 },
+  ];
   if (session.json) session.printJson(metadata);
   else if (rows.length === 0) session.say("No labels.");
   else session.printLines(table(columns, rows, session.terminal.width));

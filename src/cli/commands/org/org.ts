@@ -52,7 +52,7 @@ export function defineOrg(org: HoverCommand): void {
         .alias("set-quota"),
     ),
   )
-    .examples("hover org update acme --machines 200 --rate machines:start=20:100")
+    .examples("hover org update acme --machines 200 --rate start=20:100")
     .runs(setQuota, about);
 }
 
@@ -143,12 +143,12 @@ function used(mb: bigint, quotaMb: bigint | undefined): string {
 function orgTable(orgs: readonly Organization[], width: number | undefined): readonly string[] {
   const columns = [
     { title: "SLUG", min: 8 },
-    { title: "NAME", min: 8 },
+    { title: "NAME", min: 8, dropRank: 1 },
     { title: "STANDING" },
     { title: "MACHINES", align: "right" as const },
     { title: "MEMORY", align: "right" as const },
     { title: "IMAGES", align: "right" as const },
-    { title: "CREATED" },
+    { title: "CREATED", dropRank: 2 },
   ];
   const rows = orgs.map((org) => [
     org.slug,

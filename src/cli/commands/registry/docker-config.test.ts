@@ -43,6 +43,15 @@ test("logins are read from the file, in every form that tools write", async () =
   expect([...(await read({ auths }, "quay.io")).keys()]).toEqual(["quay.io"]);
 });
 
+test.each<object | string>([
+  "null",
+  { auths: null },
+  { auths: null, credHelpers: null, credsStore: null },
+  { credHelpers: null },
+])("a configuration without logins has none: %j", async (config) => {
+  expect(await read(config)).toEqual(new Map());
+});
+
 test("logins are asked of credential helpers, one for all registries or for each", async () => {
   addHelper(
     "store",

@@ -44,16 +44,16 @@ export async function readDockerLogins(
 }
 
 interface DockerConfig {
-  readonly auths?: Readonly<Record<string, unknown>>;
+  readonly auths?: Readonly<Record<string, unknown>> | null;
   readonly credsStore?: unknown;
-  readonly credHelpers?: Readonly<Record<string, unknown>>;
+  readonly credHelpers?: Readonly<Record<string, unknown>> | null;
 }
 
 async function read(path: string): Promise<{ text: string; json: DockerConfig }> {
   try {
     const text = await readFile(path, "utf8");
     parseAuths(text);
-    return { text, json: JSON.parse(text) as DockerConfig };
+    return { text, json: (JSON.parse(text) ?? {}) as DockerConfig };
   } catch (err) {
     const { code } = err as { code?: unknown };
     const why = code === "ENOENT" ? "there is none" : "it is not what docker login writes";
@@ -62,11 +62,9 @@ async function read(path: string): Promise<{ text: string; json: DockerConfig }>
   }
 }
 
-function helpersOf({
-  auths = {},
-  credsStore,
-  credHelpers = {},
-}: DockerConfig): [key: string, helper: string][] {
+function helpersOf(config: DockerConfig): [key: string, helper: string][] {
+  const { credsStore } = config;
+  const [auths, credHelpers] = [config.auths ?? {}, config.credHelpers ?? {}];
   const store = typeof credsStore === "string" ? credsStore : "";
   const stored = Object.keys(auths).map((key): [string, unknown] => [key, credHelpers[key] ?? store]);
   const all = [...stored, ...Object.entries(credHelpers)];

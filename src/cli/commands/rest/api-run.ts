@@ -42,7 +42,8 @@ export async function callApi(
   try {
     answer = await httpRequest(`${address}${path}`, options);
   } catch (err) {
-    const message = `the REST API at ${address} (from ${from}) does not answer`;
+    const why = err instanceof Error && err.message !== "" ? `: ${err.message}` : "";
+    const message = `the REST API at ${address} (from ${from}) does not answer${why}`;
     throw new Fault("UNAVAILABLE", "REST_UNAVAILABLE", message, { address }, { cause: err });
   }
   print(session, answer, flags.include === true);

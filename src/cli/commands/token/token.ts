@@ -17,8 +17,8 @@ const COLUMNS: readonly Column[] = [
   { title: "ORG", min: 6 },
   { title: "SUBJECT", min: 8 },
   { title: "SCOPES", min: 10 },
-  { title: "ENDS IN" },
-  { title: "CREATED" },
+  { title: "ENDS IN", dropRank: 1 },
+  { title: "CREATED", dropRank: 2 },
   { title: "EXPIRES" },
   { title: "REVOKED" },
 ];

@@ -49,7 +49,8 @@ const STARTS = /\b(?:start|run)$|\/StartMachine$|\/CreateMachine$/;
 
 function noTrace(machine: string, flags: TraceFlags): Fault {
   const what = flags.create ? "has no trace of its create" : "has not been started yet";
-  return new Fault("NOT_FOUND", "TRACE_NOT_FOUND", `the machine ${machine} ${what}`, { machine });
+  const facts = { machine, of: flags.create ? "create" : "start" };
+  return new Fault("NOT_FOUND", "TRACE_NOT_FOUND", `the machine ${machine} ${what}`, facts);
 }
 
 function traceLines({ trace, spans }: FullTrace, { terminal }: Session, flags: TraceFlags): string[] {

@@ -55,6 +55,7 @@ export class QemuVmm implements Vmm {
   readonly #vms = new Map<string, GuestVm>();
   readonly #launches = new Map<string, Launch>();
   readonly #saved: SavedVms;
+  readonly #closing = new AbortController();
 
   constructor(options: QemuVmmOptions) {
     this.info = options.info;
@@ -156,7 +157,8 @@ export class QemuVmm implements Vmm {
 
   async close(): Promise<void> {
     const launches = [...this.#launches.values()];
-    for (const { abort } of launches) abort.abort(new LaunchError("vmm", "closing", "hostd is closing"));
+    const reason = new LaunchError("vmm", "closing", "hostd is closing");
+    for (const { abort } of [...launches, { abort: this.#closing }]) abort.abort(reason);
     await Promise.all(launches.map(({ ended }) => ended));
     await this.#warmVms.close();
     await Promise.all([...this.#vms.values()].map((vm) => vm.detach()));
@@ -285,7 +287,7 @@ export class QemuVmm implements Vmm {
 
   async #adopt(vmId: string, startPath: StartPath, sink: VmSink): Promise<GuestVm | undefined> {
     const { dirs } = this.#options;
-    const signal = AbortSignal.timeout(ADOPT_TIMEOUT_MS);
+    const signal = AbortSignal.any([AbortSignal.timeout(ADOPT_TIMEOUT_MS), this.#closing.signal]);
     const qmp = await openMonitor(dirs.runDir(vmId), signal);
     if (dirs.isSaving(vmId)) {
       // It stands still as it was being saved.

@@ -93,7 +93,7 @@ async function ask(
   const close: Running = await serve(server, "127.0.0.1:0", 100);
   const client = connect(version === "v1" ? V1Client : AlphaClient, `127.0.0.1:${close.port}`);
   try {
-    const duplex = openDuplex(client, client.serverReflectionInfo, { timeoutMs: 2_000 });
+    const duplex = openDuplex(client, client.serverReflectionInfo, { timeoutMs: 15_000 });
     await duplex.write({ host: "", messageRequest });
     duplex.end();
     for await (const { messageResponse } of duplex.messages) if (messageResponse) return messageResponse;

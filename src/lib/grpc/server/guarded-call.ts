@@ -8,6 +8,7 @@ import {
   admit,
   admitRequest,
   fieldOf,
+  lapseOf,
   type RpcRule,
   type RpcRules,
 } from "../../auth/rpc-rules.ts";
@@ -52,8 +53,12 @@ export class GuardedCall {
     return this.#path;
   }
 
-  /** Whether it changes something. */
-  get isAudited(): boolean {
+  /** Whether it ends with the right to make it. What changes something is finished, as it began. */
+  get endsEarly(): boolean {
+    return !this.#isAudited || this.#rule?.isSession === true;
+  }
+
+  get #isAudited(): boolean {
     return this.#rule?.isAudited === true;
   }
 
@@ -63,6 +68,14 @@ export class GuardedCall {
     if (!this.#options.rules || BUILT_IN.test(this.#path)) return;
     if (!this.#rule) throw noRule(this.#path);
     admit(claims, this.#rule, this.#options.verifier.revocations);
+  }
+
+  /** Returns why an admitted caller may no longer make this call; undefined while it may. */
+  lapse(): Fault | undefined {
+    const [claims, rule] = [this.#claims, this.#rule];
+    if (!claims) return undefined;
+    const { verifier } = this.#options;
+    return verifier.lapse(claims) ?? (rule && lapseOf(claims, rule, verifier.revocations));
   }
 
   /**
@@ -90,7 +103,7 @@ export class GuardedCall {
     if (this.#isOver || !audit) return;
     this.#isOver = true;
     const name = code === CODES.OK ? "OK" : codeName(code);
-    if (!this.isAudited && !REFUSAL_CODES.has(name)) return;
+    if (!this.#isAudited && !REFUSAL_CODES.has(name)) return;
     audit.record({
       timeMs: Date.now(),
       method: this.#path.slice(1),

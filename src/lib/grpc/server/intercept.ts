@@ -25,7 +25,7 @@ export interface InterceptOptions {
  * message of it once more.
  */
 export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): grpc.ServerInterceptor {
-  const live = guard && new LiveCalls((claims) => guard.verifier.lapse(claims));
+  const live = guard && new LiveCalls();
   return (method, call) => {
     const { path } = method;
     const served = new ServedCall(path);
@@ -96,8 +96,7 @@ export function intercept({ draining, edge, isOpen, guard }: InterceptOptions): 
                 guarded?.admit(claims);
                 if (!arriving) return;
                 edge.identified(arriving, claims);
-                // What changes something is finished, as it began.
-                if (guarded?.isAudited === false) live?.add(arriving.call, claims);
+                if (guarded?.endsEarly) live?.add(arriving.call, guarded);
               };
               unless(check, goOn);
             };

@@ -145,9 +145,8 @@ function kindOf(
 
 /** Whether a field differs from a known one by case only: readers in Go take the one for the other. */
 function hasLookAlike(json: Record<string, unknown>, known: readonly string[]): boolean {
-  return Object.keys(json).some(
-    (key) => !known.includes(key) && known.some((field) => folded(field) === folded(key)),
-  );
+  const foldedFields = known.map(folded);
+  return Object.keys(json).some((key) => !known.includes(key) && foldedFields.includes(folded(key)));
 }
 
 /** Folds case as Go does: the long s (ſ) counts as an s, which lower case alone does not tell. */

@@ -129,7 +129,7 @@ describe("AcquireMachine", () => {
       });
     const request = AcquireMachineRequest.fromPartial({ steps: [stepOf(id)] });
 
-    const fault = await faultOf(call(client, client.acquireMachine, request, { timeoutMs: 1_000 }));
+    const fault = await faultOf(call(client, client.acquireMachine, request, { timeoutMs: 2_000 }));
     await asked.promise;
     going.resolve();
 

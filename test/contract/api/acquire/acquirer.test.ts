@@ -93,8 +93,9 @@ describe("an acquire", () => {
   });
 
   test("that tries a step while an earlier one is not over yet is stored: both may start a machine", async () => {
+    const end = Promise.withResolvers<void>();
     const fleet = new ModelFleet([
-      { room: 9, status: "ok", ms: 100 },
+      { room: 9, status: "ok", ms: end.promise },
       { room: 9, status: "ok", ms: 0 },
     ]);
     const [slow, good] = [fleet.add(0), fleet.add(1)];
@@ -105,12 +106,15 @@ describe("an acquire", () => {
     expect((await query("select intents from acquires")).rows).toEqual([
       { intents: [slow, good].map((machineId, step) => ({ kind: "start", step, machineId })) },
     ]);
-    await expect.poll(() => fleet.running).toEqual([good]);
+    end.resolve();
+    await expect.poll(() => fleet.machines.get(slow)?.stops).toBe(1);
+    expect(fleet.running).toEqual([good]);
   });
 
   test("leaves a machine running that somebody else was starting already", async () => {
+    const end = Promise.withResolvers<void>();
     const fleet = new ModelFleet([
-      { room: 9, status: "ok", ms: 60 },
+      { room: 9, status: "ok", ms: end.promise },
       { room: 9, status: "ok", ms: 0 },
     ]);
     const [shared, good] = [fleet.add(0), fleet.add(1)];
@@ -127,6 +131,7 @@ describe("an acquire", () => {
     const { machine } = await acquire(acquirer, { ...KEYLESS, hedgeAfterMs: 5, steps });
 
     expect(machine.id).toBe(good);
+    end.resolve();
     await expect.poll(() => fleet.running).toEqual([shared, good]);
     await expect
       .poll(async () => (await query("select 1 from acquires where status <> 'done'")).rows)

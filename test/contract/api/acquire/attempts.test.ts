@@ -35,13 +35,13 @@ describe("the answer of an acquire", () => {
   });
 
   test("comes from the next step when one is slow, whose machine is stopped again", async () => {
+    const end = Promise.withResolvers<void>();
     const fleet = new ModelFleet([
-      { room: 9, status: "ok", ms: 200 },
+      { room: 9, status: "ok", ms: end.promise },
       { room: 9, status: "ok", ms: 0 },
     ]);
-    const steps = [fleet.add(0), fleet.add(1)].map(
-      (machineId): Step => ({ kind: "start", machineId, timeoutMs: undefined }),
-    );
+    const [slow, fast] = [fleet.add(0), fleet.add(1)];
+    const steps = [slow, fast].map((machineId): Step => ({ kind: "start", machineId, timeoutMs: undefined }));
     const request = { org: "personal", key: undefined, steps, timeoutMs: 5_000, hedgeAfterMs: 5 };
 
     const { step, machine, attempts } = await acquire(api(fleet), request);
@@ -51,15 +51,19 @@ describe("the answer of an acquire", () => {
       [0, "superseded"],
       [1, "started"],
     ]);
+    end.resolve();
     await expect
       .poll(async () => (await query("select status from acquires where machine_id = $1", [machine.id])).rows)
       .toEqual([{ status: "done" }]);
-    expect(fleet.running).toEqual([machine.id]);
+    expect(fleet.machines.get(slow)?.stops).toBe(1);
+    expect(fleet.running).toEqual([fast]);
   });
 
   test("is a failure in time when no step ends in time", async () => {
-    const fleet = new ModelFleet([{ room: 9, status: "ok", ms: 300 }]);
-    const step: Step = { kind: "start", machineId: fleet.add(0), timeoutMs: undefined };
+    const end = Promise.withResolvers<void>();
+    const fleet = new ModelFleet([{ room: 9, status: "ok", ms: end.promise }]);
+    const machineId = fleet.add(0);
+    const step: Step = { kind: "start", machineId, timeoutMs: undefined };
     const request = {
       org: "personal",
       key: undefined,
@@ -70,10 +74,12 @@ describe("the answer of an acquire", () => {
 
     await expect(acquire(api(fleet), request)).rejects.toMatchObject({
       reason: "ACQUIRE_TIMEOUT",
-      facts: { reason_0: "ACQUIRE_TIMEOUT", attempts: expect.stringContaining(step.machineId) },
+      facts: { reason_0: "ACQUIRE_TIMEOUT", attempts: expect.stringContaining(machineId) },
     });
 
-    await expect.poll(() => fleet.running).toEqual([]);
+    end.resolve();
+    await expect.poll(() => fleet.machines.get(machineId)?.stops).toBe(1);
+    expect(fleet.running).toEqual([]);
   });
 
   test("tells each machine that a step has tried, also those that somebody else has leased", async () => {

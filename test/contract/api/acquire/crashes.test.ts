@@ -183,3 +183,17 @@ test("of one machine the newest keys stay, and those that it was created for", a
   expect(rows).toEqual([{ key: "key-0" }, { key: "key-4" }]);
   await query("delete from machines where id = $1", [id]);
 });
+
+test("acquires that no repeat can return are removed an hour later, whichever page they are on", async () => {
+  await query(
+    `insert into acquires (id, org, key, request_hash, status, machine_id, step, trace_id, owner, lease_time, update_time)
+     select gen_random_uuid(), 'personal', case when n % 2 = 0 then 'key-' || n end, '', case when n < 10 then 'failed' else 'done' end,
+            'gone', 0, '', gen_random_uuid(), now(), now() - (n * 10 + 5) * interval '1 minute'
+       from generate_series(1, 25) n`,
+  );
+
+  await newStore().removeOld(4);
+
+  const { rows } = await query("select count(*)::int as count from acquires");
+  expect(rows).toEqual([{ count: 5 }]);
+});

@@ -80,7 +80,7 @@ export async function settled(fleet: ModelFleet): Promise<void> {
         const { rows } = await pool.query("select 1 from acquires where status in ('running', 'settling')");
         return rows.length;
       },
-      { interval: 5, timeout: 10_000 },
+      { interval: 5 },
     )
     .toBe(0);
 }

@@ -22,8 +22,8 @@ interface ModelHost {
   /** Machines that may run at once. */
   readonly room: number;
   readonly status: HostStatus;
-  /** How long a start or create takes. */
-  readonly ms: number;
+  /** How long a start or create takes, or when it ends. */
+  readonly ms: number | Promise<void>;
 }
 
 /** Machines and hosts as an acquire sees them, with the rules of the real ones. They outlive every api. */
@@ -158,7 +158,7 @@ export class ModelFleet {
   }
 
   /** A start waits in its host's queue, unseen, and continues when its caller is gone. */
-  #start(id: MachineId, nonce: string, traceId: string, stops: number, ms: number) {
+  #start(id: MachineId, nonce: string, traceId: string, stops: number, ms: ModelHost["ms"]) {
     return new Promise<{ machine: Machine; alreadyStarted: boolean }>((resolve, reject) => {
       this.#later(() => {
         try {
@@ -191,12 +191,14 @@ export class ModelFleet {
     machine.traceId = traceId;
   }
 
-  #later(work: () => void, ms = 0): void {
+  #later(work: () => void, ms: ModelHost["ms"] = 0): void {
     this.#underWay += 1;
-    setTimeout(() => {
+    const end = () => {
       this.#underWay -= 1;
       work();
-    }, ms);
+    };
+    if (typeof ms === "number") setTimeout(end, ms);
+    else void ms.then(end);
   }
 
   #hasRoom(host: number): boolean {

@@ -123,9 +123,18 @@ describe("two apis", () => {
     const creating = slow.create();
     creating.catch(() => {});
     await entered.promise;
-    await creates.leaseRunsOut();
     const other = creates.api();
+    const owner = async () => (await world.sql("select owner from sagas"))[0]?.["owner"];
+    const before = await owner();
 
+    // The slow one may have renewed it in between.
+    await expect
+      .poll(async () => {
+        await creates.leaseRunsOut();
+        await other.runner.reconcile();
+        return owner();
+      })
+      .not.toBe(before);
     await creates.reconcileUntilQuiet(other);
     leave.resolve();
 

@@ -263,6 +263,9 @@ describe("the runner-up", () => {
 });
 
 test("nothing is held by hosts once all creates have ended", async () => {
+  world.host(1).before("createMachine", () => raise(new Fault("RESOURCE_EXHAUSTED", "DISK_FULL", "full")));
+  await Promise.all([api.user.create(), api.user.create()]);
+
   expect((await world.leftovers()).holds).toEqual(NOTHING_LEFT.holds);
 });
 

@@ -86,7 +86,7 @@ describe("an undo that fails", () => {
     const api = creates.api();
 
     await expect(api.create()).rejects.toMatchObject({ reason: "LAYER_CORRUPT" });
-    const [stuck] = await world.sql("select status, attempts, lease_time > now() as waits from sagas");
+    const [stuck] = await world.sql("select status, attempts, lease_time > update_time as waits from sagas");
     expect(stuck).toEqual({ status: "stuck", attempts: 1, waits: true });
     expect(await api.sagas.countStuck()).toBe(1);
     await creates.leaseRunsOut();

@@ -55,6 +55,8 @@ export class FakeHost {
   /** What every machine has written. */
   readonly lines = ["hello"];
   readonly leases = new FakeLeases();
+  /** Ids that watches have named, in order. */
+  readonly watched: string[] = [];
   /** Signals that machines have been sent. */
   readonly signals: string[] = [];
   readonly #changed: Changes = new EventEmitter();
@@ -312,7 +314,15 @@ export class FakeHost {
 
   async *#watch(requests: AsyncIterable<WatchMachinesRequest>, ctx: CallContext) {
     await this.#do(ctx, "watchMachines", "", () => undefined);
-    yield* watchMachines(this.machines, this.#changed, requests, () => this.rollbackTo);
+    const noted = this.#note(requests);
+    yield* watchMachines(this.machines, this.#changed, noted, () => this.rollbackTo);
+  }
+
+  async *#note(requests: AsyncIterable<WatchMachinesRequest>) {
+    for await (const request of requests) {
+      this.watched.push(...request.watchIds);
+      yield request;
+    }
   }
 
   async *#logs({ machineId, org, follow, afterSequence }: StreamLogsRequest, ctx: CallContext) {

@@ -125,7 +125,7 @@ export class FakeScheduler {
       listHosts: unary(async (_, ctx) => {
         requireScope(ctx, "internal");
         await this.#play("listHosts");
-        return { hosts: this.hosts.map(attached) };
+        return { hosts: this.hosts.map(attached), nextPageToken: "" };
       }),
       attach: () => {
         throw new Error("nobody attaches to the fake");
@@ -163,7 +163,7 @@ function attached(host: FakeHost) {
       region: "ord",
       zone: "a",
       address: host.address,
-      capacity: { cpus: 8, memoryMb: 16_384n, diskMb: 100_000n },
+      capacity: { cpus: 8, memoryMb: 12_288n, diskMb: 100_000n },
       vmm: "fake",
       acceleration: "none",
       isolation: "development",

@@ -88,7 +88,7 @@ describe("a machine that was just created", () => {
     for (const host of world.scheduler.hosts) host.before("getMachine", () => silence.promise);
     const { machines } = api.user;
 
-    const found = await call(machines, machines.getMachine, { machineId: id }, { timeoutMs: 2_000 });
+    const found = await call(machines, machines.getMachine, { machineId: id }, { timeoutMs: 4_000 });
     silence.resolve();
     for (const host of world.scheduler.hosts) host.clear();
 

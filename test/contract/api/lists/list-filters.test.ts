@@ -30,6 +30,16 @@ function list(request: Partial<ListMachinesRequest> = {}) {
   return call(machines, machines.listMachines, { ...ListMachinesRequest.create(), ...request }, LIMIT);
 }
 
+/** Lists until every host answers within the quarter of a second that a fresh list waits for it. */
+async function listFresh(request: Partial<ListMachinesRequest> = {}) {
+  let listed = await list({ ...request, fresh: true });
+  while (listed.unansweredRegions.length > 0) {
+    for (const host of world.scheduler.hosts) host.calls.length = 0;
+    listed = await list({ ...request, fresh: true });
+  }
+  return listed;
+}
+
 async function idsOf(request: Partial<ListMachinesRequest>) {
   return (await list(request)).machines.map(({ id }) => id);
 }
@@ -157,7 +167,7 @@ describe("a fresh list", () => {
     world.host(1).calls.length = 0;
 
     const stale = await list();
-    const fresh = await list({ fresh: true });
+    const fresh = await listFresh();
 
     expect(stale.machines.map(({ state }) => state)).toEqual([MachineState.CREATED, MachineState.CREATED]);
     expect(stale.machines[0]?.hostStatus).toBe(HostStatus.UNKNOWN);
@@ -173,9 +183,11 @@ describe("a fresh list", () => {
     const [started, created] = [await create(), await create()];
     world.host(1).change(started, { state: MachineState.STARTED });
 
-    expect(await idsOf({ fresh: true, states: [MachineState.STARTED] })).toEqual([started]);
-    expect(await idsOf({ fresh: true, states: [MachineState.CREATED] })).toEqual([created]);
-    expect(await idsOf({ fresh: true, states: [MachineState.CREATED], pageSize: 1 })).toEqual([created]);
+    const freshIds = async (request: Partial<ListMachinesRequest>) =>
+      (await listFresh(request)).machines.map(({ id }) => id);
+    expect(await freshIds({ states: [MachineState.STARTED] })).toEqual([started]);
+    expect(await freshIds({ states: [MachineState.CREATED] })).toEqual([created]);
+    expect(await freshIds({ states: [MachineState.CREATED], pageSize: 1 })).toEqual([created]);
   });
 
   test("names the regions of hosts that do not answer in time, and has their machines as stored", async () => {

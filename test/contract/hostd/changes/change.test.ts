@@ -1,13 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
-import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
 import { expectCleanAfterRemoval } from "../clean.ts";
 import { startHost, type TestHost } from "../fixture.ts";
 import { newId } from "../requests.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
-const _LONG = { signal: "", timeout: durationToProto(300_000) };
 
 let host: TestHost;
 beforeAll(async () => {

@@ -78,7 +78,7 @@ describe("a lease", () => {
 
   test("is refreshed with its nonce, which stays, and refused to others", async () => {
     const { id } = await host.created();
-    const lease = await host.acquire(id, { ttlMs: 5_000 });
+    const lease = await host.acquire(id, { ttlMs: 30_000 });
 
     const refreshed = await host.acquire(id, { nonce: lease.nonce });
 
@@ -91,7 +91,7 @@ describe("a lease", () => {
 
   test("is acquired once by one owner's calls with one request id", async () => {
     const { id } = await host.created();
-    const first = await host.acquire(id, { requestId: "deploy-7", ttlMs: 5_000 });
+    const first = await host.acquire(id, { requestId: "deploy-7", ttlMs: 30_000 });
 
     const again = await host.acquire(id, { requestId: "deploy-7" });
 
@@ -110,11 +110,11 @@ describe("a lease", () => {
     const { client } = host;
     const about = { machineId: id, org: "", nonce };
     for (const late of [
-      host.acquire(id, { nonce }),
-      call(client, client.releaseLease, about, SCOPE),
-      call(client, client.getLease, about, SCOPE),
+      () => host.acquire(id, { nonce }),
+      () => call(client, client.releaseLease, about, SCOPE),
+      () => call(client, client.getLease, about, SCOPE),
     ])
-      await expect(late).rejects.toMatchObject({ code: "NOT_FOUND", reason: "LEASE_NOT_FOUND" });
+      await expect(late()).rejects.toMatchObject({ code: "NOT_FOUND", reason: "LEASE_NOT_FOUND" });
     expect((await host.acquire(id, { owner: "ben" })).nonce).not.toBe(nonce);
   });
 

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { machineId } from "../../../../src/hostd/machines/machine.ts";
@@ -81,7 +82,22 @@ describe("a stop is the later word", () => {
 });
 
 test("a stop that cancels a restart is on disk when it is answered", async () => {
-  const slow = await startHost({ latencyMs: 300 });
+  let launches = 0;
+  const slow = await startHost({
+    vmm: (sim) => ({
+      info: sim.info,
+      async launch(request, signal) {
+        launches += 1;
+        // That of the restart does not end by itself.
+        if (launches === 2 && !signal.aborted) await once(signal, "abort");
+        return sim.launch(request, signal);
+      },
+      adopt: (...given) => sim.adopt(...given),
+      destroy: (vmId) => sim.destroy(vmId),
+      list: () => sim.list(),
+      close: () => sim.close(),
+    }),
+  });
   const { id } = await slow.created();
   await slow.start(id);
   const refused = expect(slow.restart(id)).rejects.toMatchObject(STOPPED);

@@ -1,10 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { machineId } from "../../../../src/hostd/machines/machine.ts";
 import { expectCleanAfterRemoval } from "../clean.ts";
 import { hostFolder, startHost, type TestHost } from "../fixture.ts";
 
 const POLL = { timeout: 20_000, interval: 10 };
 const ENDS = ["sim-exit", "1", "sim-run-for", "5"];
+/** Ends, with code 1, when the test says so. */
+const ENDS_LATER = ["sim-signal-exit", "1"];
 
 let host: TestHost;
 beforeAll(async () => {
@@ -27,6 +30,21 @@ function suspend(...orgs: string[]): void {
 async function becomes(id: string, state: MachineState, on = host) {
   await expect.poll(async () => (await on.get(id)).state, POLL).toBe(state);
   return on.get(id);
+}
+
+/** Waits until a machine is between two runs, after so many restarts or more. */
+async function isBetweenRuns(id: string, restarts: number, on = host) {
+  let machine = await on.get(id);
+  const hasCome = async () => {
+    machine = await on.get(id);
+    return machine.state === MachineState.RESTARTING && machine.restartCount >= restarts;
+  };
+  await expect.poll(hasCome, POLL).toBe(true);
+  return machine;
+}
+
+async function endProcess(id: string): Promise<void> {
+  await host.machines.driver(machineId(id)).runtime.vm?.signal(15);
 }
 
 /** All events of a machine, oldest first. */
@@ -85,15 +103,13 @@ describe("a restart policy", () => {
       ...{ type: "exit", reason: "RESTARTS_EXHAUSTED", restartCount: 2, exit: { restarting: false } },
       message: expect.stringContaining("2 times"),
     });
-    await host.start(id, { watchMs: 0 });
-    expect((await host.get(id)).restartCount).toBe(0);
+    expect((await host.start(id, { watchMs: 0 })).machine?.restartCount).toBe(0);
   });
 
   test("tells when it starts the machine next, and a start does not wait for it", async () => {
     const { id } = await host.created({ exec: ENDS, config: policy("always", 5) });
     await host.start(id, { watchMs: 0 });
-    await expect.poll(async () => (await host.get(id)).restartCount, POLL).toBe(2);
-    const between = await becomes(id, MachineState.RESTARTING);
+    const between = await isBetweenRuns(id, 2);
     expect(Number(between.nextStartTime)).toBeGreaterThan(Number(between.updateTime) + 1_000);
 
     const { machine, previousState } = await host.start(id, { watchMs: 0 });
@@ -107,10 +123,9 @@ describe("a restart policy", () => {
     await host.start(running.id);
     const ending = await host.created({ exec: ENDS, config: policy("always", 5) });
     await host.start(ending.id, { watchMs: 0 });
-    await expect.poll(async () => (await host.get(ending.id)).restartCount, POLL).toBe(1);
-    await becomes(ending.id, MachineState.RESTARTING);
+    await isBetweenRuns(ending.id, 2);
 
-    const stopped = [await host.stop(running.id), await host.stop(ending.id)];
+    const stopped = await Promise.all([host.stop(running.id), host.stop(ending.id)]);
 
     expect(stopped.map(({ machine }) => machine?.state)).toEqual([
       MachineState.STOPPED,
@@ -122,32 +137,35 @@ describe("a restart policy", () => {
   });
 
   test("finds no room, tries again, and then fails visibly", async () => {
-    const { id } = await host.created({
-      exec: ["sim-exit", "1", "sim-run-for", "400"],
-      config: policy("always", 2),
-    });
+    const { id } = await host.created({ exec: ENDS_LATER, config: policy("always", 2) });
     await host.start(id, { watchMs: 0 });
-    const { free } = host.host.ledger.sums();
-    host.hold(free.memoryMb - 256);
-    host.hold(256);
-    await becomes(id, MachineState.RESTARTING);
-    await host.host.teardowns.all();
-    host.hold(host.host.ledger.sums().free.memoryMb);
+    const { ledger } = host.host;
+    const holdAll = () => host.hold(ledger.sums().free.memoryMb, 60_000);
+    const releaseVm = ledger.releaseVm.bind(ledger);
+    // No restart comes between: what becomes free is held at once.
+    const released = vi.spyOn(ledger, "releaseVm").mockImplementation((...given) => {
+      releaseVm(...given);
+      holdAll();
+    });
+    holdAll();
+    await endProcess(id);
 
     const machine = await becomes(id, MachineState.FAILED);
 
+    released.mockRestore();
     expect(machine.events[0]).toMatchObject({ type: "failure", reason: "INSUFFICIENT_CAPACITY" });
   });
 
   test("waits while the host has no slot, and counts no restart meanwhile", async () => {
-    const exec = ["sim-exit", "1", "sim-run-for", "100"];
-    const { id } = await host.created({ exec, config: policy("always", 1) });
+    const { id } = await host.created({ exec: ENDS_LATER, config: policy("always", 1) });
     await host.start(id, { watchMs: 0 });
     const { starts } = host.host;
     const others = new AbortController();
     const slots: Promise<() => void>[] = [];
-    while (!starts.isFull) slots.push(starts.enter("acme", others.signal));
+    // Room is made for one organisation as long as another has more than one start.
+    for (let org = 0; !starts.isFull; org += 1) slots.push(starts.enter(`org-${org}`, others.signal));
     const asked = vi.spyOn(starts, "enter");
+    await endProcess(id);
 
     await expect.poll(() => asked.mock.calls.length, POLL).toBeGreaterThanOrEqual(2);
     expect(await host.get(id)).toMatchObject({ state: MachineState.RESTARTING, restartCount: 0 });
@@ -155,6 +173,8 @@ describe("a restart policy", () => {
     for (const slot of await Promise.allSettled(slots)) if (slot.status === "fulfilled") slot.value();
     asked.mockRestore();
 
+    await becomes(id, MachineState.STARTED);
+    await endProcess(id);
     const machine = await becomes(id, MachineState.STOPPED);
     expect(machine).toMatchObject({
       restartCount: 1,
@@ -163,13 +183,10 @@ describe("a restart policy", () => {
   });
 
   test("restarts a program that cannot be run as often as one that ends", async () => {
-    const { id } = await host.created({
-      exec: ["sim-exit", "1", "sim-run-for", "5"],
-      config: policy("always", 2),
-    });
-    host.sim.failNext("launch", 0);
+    const { id } = await host.created({ exec: ENDS_LATER, config: policy("always", 2) });
     await host.start(id, { watchMs: 0 });
     host.sim.failNext("launch", 5);
+    await endProcess(id);
 
     const machine = await becomes(id, MachineState.FAILED);
 
@@ -197,15 +214,16 @@ describe("a restart policy", () => {
     const before = await startHost({ dir: folder.path });
     const { id } = await before.created({ exec: ENDS, config: policy("always", 4) });
     await before.start(id, { watchMs: 0 });
-    await expect.poll(async () => (await before.get(id)).restartCount, POLL).toBe(2);
-    const was = await becomes(id, MachineState.RESTARTING, before);
+    const was = await isBetweenRuns(id, 2, before);
     await before.close(true);
 
-    const after = await startHost({ dir: folder.path });
+    // Its clock is behind, so that it is there before the backoff is over.
+    const clock = { now: () => Date.now() - 4_000, monotonicMs: () => performance.now() };
+    const after = await startHost({ dir: folder.path, clock });
 
     expect(await after.get(id)).toEqual(was);
     const starts = async () => (await eventsOf(id, after)).filter(({ type }) => type === "start");
-    await expect.poll(async () => (await starts()).length, POLL).toBe(4);
+    await expect.poll(async () => (await starts()).length, POLL).toBe(was.restartCount + 2);
     expect((await starts()).at(-1)?.timeMs).toBeGreaterThanOrEqual(Number(was.nextStartTime));
     await after.close();
     folder.remove();

@@ -15,9 +15,6 @@ beforeAll(async () => {
 afterAll(() => host.close());
 afterEach(() => expectCleanAfterRemoval(host));
 
-const _typesOf = (machine: { events: { type: string }[] } | undefined) =>
-  machine?.events.map(({ type }) => type);
-
 describe("a restart", () => {
   test("stops the process and starts it, with an event for each", async () => {
     const { id } = await host.created();

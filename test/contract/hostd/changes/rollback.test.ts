@@ -7,6 +7,8 @@ import { startHost, type TestHost } from "../fixture.ts";
 
 const OTHER = `sha256:${"e".repeat(64)}`;
 const READY = durationToProto(200);
+/** Longer than a process of these tests runs, however slow the machine is. */
+const NOT_READY = durationToProto(60_000);
 
 let host: TestHost;
 beforeAll(async () => {
@@ -33,7 +35,7 @@ describe("an update with a rollback", () => {
       digest: OTHER,
       memoryMb: 512,
       rollback: true,
-      readyTimeout: READY,
+      readyTimeout: NOT_READY,
     });
 
     await expect(update).rejects.toMatchObject({
@@ -60,7 +62,7 @@ describe("an update with a rollback", () => {
     const { id, instanceId } = await host.created();
 
     await expect(
-      host.update(id, { exec: ["sim-exit", "1"], launch: true, rollback: true, readyTimeout: READY }),
+      host.update(id, { exec: ["sim-exit", "1"], launch: true, rollback: true, readyTimeout: NOT_READY }),
     ).rejects.toMatchObject({ reason: "ROLLED_BACK" });
 
     expect(await host.get(id)).toMatchObject({ state: MachineState.CREATED, instanceId });
@@ -87,7 +89,7 @@ describe("an update with a rollback", () => {
     const { id, instanceId } = await own.created();
     await own.start(id);
 
-    const update = own.update(id, { exec: ["sim-exec-fail"], rollback: true, readyTimeout: READY });
+    const update = own.update(id, { exec: ["sim-exec-fail"], rollback: true, readyTimeout: NOT_READY });
 
     await expect(update).rejects.toMatchObject({
       reason: "ROLLED_BACK",
@@ -118,7 +120,7 @@ describe("an update with a rollback", () => {
   test("is over for a start when the new process runs, and keeps the new version when it is stopped meanwhile", async () => {
     const { id, instanceId } = await host.created();
     await host.start(id);
-    const updating = host.update(id, { rollback: true, readyTimeout: durationToProto(60_000) });
+    const updating = host.update(id, { rollback: true, readyTimeout: NOT_READY });
     updating.catch(() => {});
     await expect
       .poll(

@@ -26,26 +26,27 @@ describe("a schedule", () => {
   });
   afterEach(() => folder.remove());
 
-  const later = (ms: number) =>
-    startHost({
-      dir: folder.path,
-      clock: { now: () => Date.now() + ms, monotonicMs: () => performance.now() },
-    });
-
-  /** Creates a machine, and comes back just before its hour is over. */
+  /** Creates a machine, and comes back just before its hour is over. Time stands still there until it goes on. */
   async function untilDue(exec: string[], isStarted = false) {
     const before = await startHost({ dir: folder.path });
     const { id, createTime, nextStartTime } = await before.created({ exec, config });
     expect(Number(nextStartTime)).toBe(Number(createTime) + HOUR_MS);
     if (isStarted) await before.start(id);
     await before.close(true);
-    const host = await later(HOUR_MS - (Date.now() - Number(createTime)) - 300);
-    return { id, dueMs: Number(nextStartTime), host };
+    const dueMs = Number(nextStartTime);
+    let sinceMs: number | undefined;
+    const passedMs = () => (sinceMs === undefined ? 0 : Math.floor(performance.now() - sinceMs));
+    const clock = { now: () => dueMs - 300 + passedMs(), monotonicMs: () => performance.now() };
+    const goOn = () => {
+      sinceMs = performance.now();
+    };
+    return { id, dueMs, host: await startHost({ dir: folder.path, clock }), goOn };
   }
 
   test("starts a machine when it is due, and tells when it starts it next", async () => {
-    const { id, dueMs, host: on } = await untilDue(ENDS);
+    const { id, dueMs, host: on, goOn } = await untilDue(ENDS);
     expect((await on.get(id)).state).toBe(MachineState.CREATED);
+    goOn();
 
     const machine = await becomes(id, MachineState.STOPPED, on);
 
@@ -60,7 +61,8 @@ describe("a schedule", () => {
   });
 
   test("passes over a start that is due while the machine runs", async () => {
-    const { id, dueMs, host: on } = await untilDue(["/bin/server"], true);
+    const { id, dueMs, host: on, goOn } = await untilDue(["/bin/server"], true);
+    goOn();
 
     await expect.poll(async () => Number((await on.get(id)).nextStartTime), POLL).toBe(dueMs + HOUR_MS);
 
@@ -76,7 +78,8 @@ describe("a schedule", () => {
     const { id, createTime } = await before.created({ exec: ENDS, config });
     await before.close(true);
 
-    const on = await later(5.5 * HOUR_MS);
+    const clock = { now: () => Date.now() + 5.5 * HOUR_MS, monotonicMs: () => performance.now() };
+    const on = await startHost({ dir: folder.path, clock });
 
     const machine = await becomes(id, MachineState.STOPPED, on);
     expect(machine.events.filter(({ type }) => type === "start")).toHaveLength(1);
@@ -85,8 +88,9 @@ describe("a schedule", () => {
   });
 
   test("says when there is no room, and tries again", async () => {
-    const { id, dueMs, host: on } = await untilDue(ENDS);
+    const { id, dueMs, host: on, goOn } = await untilDue(ENDS);
     on.hold(on.host.ledger.sums().free.memoryMb);
+    goOn();
 
     await expect.poll(async () => (await on.get(id)).events[0]?.type, POLL).toBe("failure");
 
@@ -101,12 +105,13 @@ describe("a schedule", () => {
   });
 
   test("starts no machine of a banned organisation", async () => {
-    const { id, dueMs, host: on } = await untilDue(ENDS);
+    const { id, dueMs, host: on, goOn } = await untilDue(ENDS);
     on.revocations.replace({
       version: 1,
       tokens: [],
       orgs: [{ org: "acme", isSuspended: true, notBeforeMs: 0 }],
     });
+    goOn();
 
     await expect.poll(async () => Number((await on.get(id)).nextStartTime), POLL).toBe(dueMs + HOUR_MS);
 

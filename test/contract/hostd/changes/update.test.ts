@@ -9,7 +9,8 @@ const OTHER = `sha256:${"e".repeat(64)}`;
 
 let host: TestHost;
 beforeAll(async () => {
-  host = await startHost();
+  // Processes that ignore their signal end only when a test says so.
+  host = await startHost({ limits: { graceMs: 300_000 } });
 });
 afterAll(() => host.close());
 afterEach(() => expectCleanAfterRemoval(host));

@@ -16,7 +16,7 @@ export function execCases(rest: () => RestFleet): void {
       const hello = { exit_code: 0, exit_signal: 0, stdout: "hello * $HOME\n", stderr: "" };
 
       expect((await exec({ command: ["echo", "hello * $HOME"] })).json).toEqual(hello);
-      expect((await exec({ cmd: `echo 'hello * $HOME'`, timeout: "5s" })).json).toEqual(hello);
+      expect((await exec({ cmd: `echo 'hello * $HOME'`, timeout: "60s" })).json).toEqual(hello);
       expect((await exec({ cmd: `echo "hello"  '*' \\$HOME`, machine: true, container: "" })).json).toEqual(
         hello,
       );

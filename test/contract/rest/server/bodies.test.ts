@@ -178,9 +178,10 @@ test("wrong fields have the names that the request has for them", async () => {
     send("PATCH", `${machine}/metadata`, { metadata: { a: large } }),
     send("GET", "/v1/apps/web/watch?after=never"),
     send("POST", `${machine}/stop`, {}, { "fly-machine-lease-nonce": large.slice(0, 100) }),
+    send("POST", machine, { config: { image: "nginx" }, lease_ttl: 0.5 }),
   ]);
 
   expect(wrong.map((answer) => /^invalid_argument: ([^:]*)/.exec(Object(answer.body)["error"])?.[1])).toEqual(
-    [...["cursor", "from_event_id", "metadata[a]", "after", "fly-machine-lease-nonce"]],
+    [...["cursor", "from_event_id", "metadata[a]", "after", "fly-machine-lease-nonce", "lease_ttl"]],
   );
 });

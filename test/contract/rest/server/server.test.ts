@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { DEFAULT_RATES } from "../../../../src/api/shares/rates.ts";
 import { type TestApi, World } from "../../api/fixture.ts";
 import { restClient, restClientWith, type Send } from "../client.ts";
 
@@ -263,30 +262,29 @@ test("a change that is repeated, as its answer was lost, is not made twice", asy
   expect(deleted.map(({ status }) => status)).toEqual([202, 404]);
 });
 
-test("who calls too often is told when to come back", async () => {
-  const strict = await world.api({ rates: { ...DEFAULT_RATES, read: { perSecond: 0.5, burst: 1 } } });
-  const often = await restClient(strict.restAddress);
+test("room is told for a performance-1x unless a size is given, whose wrong fields have their own names", async () => {
+  const roomFor = async (compute?: object) => {
+    const request = { org_slug: "personal", count: 10_000, ...(compute ? { compute } : {}) };
+    return (await send("POST", "/v1/platform/placements", request)).body;
+  };
 
-  const answers = [await often("GET", "/v1/apps/web"), await often("GET", "/v1/apps/web")];
+  const performance = { cpu_kind: "performance", cpus: 1, memory_mb: 2_048 };
 
-  expect(answers.map(({ status }) => status)).toEqual([200, 429]);
-  expect(answers[1]?.body).toMatchObject({ error: "resource_exhausted: rate limit exceeded" });
-  expect(Number(answers[1]?.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+  expect(await roomFor()).toEqual(await roomFor(performance));
+  expect(await roomFor()).not.toEqual(await roomFor({ cpu_kind: "shared", cpus: 1, memory_mb: 256 }));
+  expect(await roomFor({ ...performance, memory_mb: 2_000 })).toMatchObject({
+    error: expect.stringMatching(/^invalid_argument: compute\.memory_mb: must be/),
+  });
+  expect(await roomFor({ gpu_kind: "a10" })).toMatchObject({
+    error: "unimplemented: compute.gpu_kind: GPUs are not built yet",
+  });
 });
 
-test("a list that goes beyond the rate goes on when it may, instead of breaking off", async () => {
-  await send("POST", "/v1/apps", { name: "large" });
-  await send("POST", "/v1/apps/large/machines", { config: { image: "nginx" }, skip_launch: true });
-  await world.sql(`insert into machines (create_id, id, org, app, name, region, memory_mb, state, committed, snapshot)
-    select gen_random_uuid(), n.id, org, app, 'copy-' || n.id, region, memory_mb, 'destroyed', true,
-           snapshot || jsonb_build_object('id', n.id, 'state', 'destroyed')
-      from machines, (select lpad(to_hex(i), 14, '0') as id from generate_series(1, 600) i) n
-     where app = 'large'`);
-  const strict = await world.api({ rates: { ...DEFAULT_RATES, read: { perSecond: 500, burst: 5 } } });
-  const list = await restClient(strict.restAddress);
+test("a region that nobody knows has its reason, and the error names those that there are", async () => {
+  const request = { config: { image: "nginx" }, region: "mars" };
 
-  const { status, body } = await list("GET", "/v1/apps/large/machines?include_deleted=true");
-
-  expect(status).toBe(200);
-  expect(body).toHaveLength(601);
+  expect(await send("POST", "/v1/apps/web/machines", request)).toMatchObject({
+    status: 400,
+    body: { reason: "REGION_UNKNOWN", error: expect.stringMatching(/region "mars" .* placed in ord/) },
+  });
 });

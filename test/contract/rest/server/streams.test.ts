@@ -1,5 +1,5 @@
 import { WebSocket } from "undici";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Machine, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { issueToken } from "../../../../src/lib/auth/auth.ts";
 import { call } from "../../../../src/lib/grpc/client.ts";
@@ -33,6 +33,9 @@ beforeEach(async () => {
   if (!created.machine) throw new Error("no machine");
   machine = created.machine;
 });
+
+// A stream that its client has left counts until the server has noticed.
+afterEach(() => expect.poll(() => api.inProgress.streams).toBe(0));
 
 /** Opens a stream; the caller ends it. */
 function open(path: string, more: Record<string, string> = {}, signal?: AbortSignal): Promise<Response> {
@@ -95,6 +98,7 @@ test("a watch that its client leaves, and a HEAD of one, take nothing of the org
 
   expect(head.status).toBe(200);
   await expect.poll(() => api.inProgress.streams).toBe(0);
+  await expect.poll(() => api.feed.size).toBe(0);
 });
 
 test("a watch ends with an error when its token is revoked", async () => {

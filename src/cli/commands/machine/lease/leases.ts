@@ -3,13 +3,21 @@ import type { Lease } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { hasReason } from "../../../../lib/faults/fault.ts";
 import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
 import { toJson } from "../../../render/json.ts";
-import { table } from "../../../render/table.ts";
+import { type Column, table } from "../../../render/table.ts";
 import { ago } from "../../../render/time.ts";
 import type { Session } from "../../../session/session.ts";
 import type { HoverCommand } from "../../command.ts";
 import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../../find.ts";
 import { duration } from "../../values.ts";
 import { aboutMachines, type Ids } from "../each.ts";
+
+const COLUMNS: readonly Column[] = [
+  { title: "MACHINE" },
+  { title: "OWNER", min: 6 },
+  { title: "EXPIRES" },
+  { title: "NONCE" },
+  { title: "DESCRIPTION", min: 8, dropRank: 1 },
+];
 
 export function defineLeases(machine: HoverCommand): void {
   const leases = machine.group("leases", ["lease"], "Leases: the right of one client to change a machine");
@@ -45,19 +53,12 @@ async function viewLeases(session: Session, [given]: Ids, flags: AppFlag): Promi
   if (session.json)
     return session.printJson(found.map(({ id, lease }) => ({ id, lease: lease ? toJson(lease) : null })));
   const now = Date.now();
-  const titles = ["MACHINE", "OWNER", "EXPIRES", "NONCE", "DESCRIPTION"];
   const rows = found.map(({ id, lease }) =>
     lease
       ? [id, lease.owner, ago(lease.expireTime, now), lease.nonce, lease.description]
       : [id, "-", "-", "-", ""],
   );
-  session.printLines(
-    table(
-      titles.map((title) => ({ title })),
-      rows,
-      session.terminal.width,
-    ),
-  );
+  session.printLines(table(COLUMNS, rows, session.terminal.width));
 }
 
 async function leaseOf(session: Session, machineId: string): Promise<Lease | undefined> {

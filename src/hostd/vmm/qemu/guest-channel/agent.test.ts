@@ -29,7 +29,7 @@ beforeEach(async () => {
   agent.onLines = (frame) => frames.push(frame);
   const reader = new FrameReader();
   guest.on("data", (chunk: Buffer) => {
-    for (const encoded of reader.push(chunk)) answerSync(encoded);
+    for (const encoded of reader.push(chunk)) answer(encoded);
   });
 });
 afterEach(() => {
@@ -39,8 +39,11 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-function answerSync(encoded: Buffer): void {
+/** Answers SYNC, and says of each command that it runs. */
+function answer(encoded: Buffer): void {
   for (const { tag, value } of readFields(decodeFrame(encoded)?.body ?? Buffer.alloc(0))) {
+    if (tag === TAG.exec)
+      guest.write(encodeFrame(MESSAGE.execStarted, new TlvWriter().put(TAG.exec, value).finish()));
     if (tag !== TAG.nonce) continue;
     guest.write(encodeFrame(MESSAGE.logs, Buffer.from("of an earlier session")));
     guest.write(encodeFrame(MESSAGE.state, new TlvWriter().put(TAG.nonce, value).finish()));
@@ -96,6 +99,20 @@ test("word of ports is heard once the guest has answered", async () => {
   guest.write(listening);
 
   await expect.poll(() => heard).toEqual([{ port: 80, state: "open" }]);
+});
+
+test("signals and sizes for a guest that does not read are not kept for it", async () => {
+  const { signal } = new AbortController();
+  await agent.sync(0, signal);
+  const session = await agent.execs.run({ argv: ["x"], env: {}, stdin: false }, signal);
+  guest.pause();
+
+  for (let i = 0; i < 50_000; i++) {
+    session.signal(10);
+    session.resize({ rows: 24, columns: 80 });
+  }
+
+  expect(socket.writableLength).toBeLessThan(2 * 1024 * 1024);
 });
 
 test("a bucket lets a burst pass, and then its rate of cost", () => {

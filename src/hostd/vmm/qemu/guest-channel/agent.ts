@@ -36,6 +36,8 @@ const MAX_CONTROL_BYTES = 4 * 1024;
 const MAX_EXEC_BYTES = 20 * 1024;
 const ENTROPY_BYTES = 64;
 const MAX_PENDING_SIGNALS = 64;
+/** When so much waits for a guest that does not read, signals and sizes of its commands are dropped. The rest has bounds of its own. */
+const MAX_UNSENT_BYTES = 1024 * 1024;
 
 /**
  * The host's end of the channel to one guest's agent. It ignores messages until the guest has
@@ -48,8 +50,10 @@ export class Agent {
   onLines: (frame: Buffer) => void = () => {};
   /** Called with the states of ports, after {@link listen}. */
   onListening: (ports: readonly ListeningPort[]) => void = () => {};
-  readonly execs = new ExecSessions((message) => {
-    if (!this.#socket.destroyed) this.#socket.write(message);
+  readonly execs = new ExecSessions((message, mayBeDropped) => {
+    const { destroyed, writableLength } = this.#socket;
+    const isBehind = writableLength > MAX_UNSENT_BYTES;
+    if (!destroyed && !(mayBeDropped && isBehind)) this.#socket.write(message);
   });
   readonly #socket: Socket;
   readonly #reader = new FrameReader();

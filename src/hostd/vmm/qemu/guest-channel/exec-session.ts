@@ -23,6 +23,12 @@ export const OUTPUT_WINDOW = 128 * 1024;
 /** Credit is given back in parts of this size, as a message costs more than its bytes. */
 const CREDIT_STEP = OUTPUT_WINDOW / 4;
 const INPUT_CHUNK = 16 * 1024;
+/** With so many parts of output waiting, small ones are joined: a part takes memory besides its bytes. */
+const MAX_SMALL_PARTS = 64;
+const SMALL_PART_BYTES = 4 * 1024;
+
+/** @param mayBeDropped whether it need not be sent to a guest that does not read */
+export type SendToGuest = (message: Buffer, mayBeDropped?: boolean) => void;
 
 /** The host's end of one command. A guest that breaks the protocol interrupts it. */
 export class Session implements ExecSession {
@@ -32,7 +38,7 @@ export class Session implements ExecSession {
   readonly output: AsyncIterable<ExecOutput>;
   readonly #id: bigint;
   readonly #request: ExecRequest | undefined;
-  readonly #send: (message: Buffer) => void;
+  readonly #send: SendToGuest;
   readonly #onEnd: () => void;
   readonly #started = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<ExecEnd>();
@@ -48,12 +54,7 @@ export class Session implements ExecSession {
   #isInputEnded = false;
 
   /** @param onEnd called when the guest sends no more of it */
-  constructor(
-    id: bigint,
-    request: ExecRequest | undefined,
-    send: (message: Buffer) => void,
-    onEnd: () => void,
-  ) {
+  constructor(id: bigint, request: ExecRequest | undefined, send: SendToGuest, onEnd: () => void) {
     this.#id = id;
     this.#request = request;
     this.#send = send;
@@ -86,11 +87,11 @@ export class Session implements ExecSession {
   }
 
   resize(size: TerminalSize): void {
-    if (!this.#isOver) this.#send(resizeMessage(this.#id, size));
+    if (!this.#isOver) this.#send(resizeMessage(this.#id, size), true);
   }
 
   signal(signal: number): void {
-    if (!this.#isOver) this.#send(execSignalMessage(this.#id, signal));
+    if (!this.#isOver) this.#send(execSignalMessage(this.#id, signal), true);
   }
 
   kill(): void {
@@ -147,10 +148,19 @@ export class Session implements ExecSession {
     }
     this.#credit -= bytes.length;
     if (this.#isKilled || bytes.length === 0) return;
-    // Not a part of the frame, which may be part of something larger.
-    this.#waiting.push({ stream, bytes });
+    this.#queue({ stream, bytes });
     this.#waitingBytes += bytes.length;
     this.#arrival?.resolve();
+  }
+
+  /** Queues output. Joins it to the last of its stream when many small parts wait; the streams may change order then. */
+  #queue(part: ExecOutput): void {
+    const at = this.#waiting.findLastIndex(({ stream }) => stream === part.stream);
+    const last = this.#waiting[at];
+    const isMany = this.#waiting.length >= MAX_SMALL_PARTS;
+    if (isMany && last && last.bytes.length + part.bytes.length <= SMALL_PART_BYTES)
+      this.#waiting[at] = { stream: part.stream, bytes: Buffer.concat([last.bytes, part.bytes]) };
+    else this.#waiting.push(part);
   }
 
   #finish(end: ExecEnd): void {

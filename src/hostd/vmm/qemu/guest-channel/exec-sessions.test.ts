@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ExecSession } from "../../exec.ts";
+import type { ExecOutput, ExecSession } from "../../exec.ts";
 import { INPUT_WINDOW, readExecMessage } from "../guest-protocol/exec-messages.ts";
 import { decodeFrame } from "../guest-protocol/frame.ts";
 import { MESSAGE, numbersOf, TAG } from "../guest-protocol/protocol.ts";
@@ -33,9 +33,9 @@ class Guest {
     if (message) this.execs.received(message);
   }
 
-  output(size: number): void {
+  output(size: number, stream = 1): void {
     this.say(MESSAGE.execOutput, (body) =>
-      body.put(TAG.stream, Buffer.of(1)).put(TAG.data, Buffer.alloc(size, "x")),
+      body.put(TAG.stream, Buffer.of(stream)).put(TAG.data, Buffer.alloc(size, "x")),
     );
   }
 
@@ -91,6 +91,21 @@ describe("the host's end of a command", () => {
     guest.exit(0);
 
     expect((await waiting).done).toBe(true);
+  });
+
+  test("joins what is written byte by byte while nobody reads it", async () => {
+    const guest = new Guest();
+    const session = await guest.start();
+    for (let i = 0; i < 10_000; i++) guest.output(1, 1 + (i % 2));
+    guest.exit(0);
+
+    const parts: ExecOutput[] = [];
+    for await (const part of session.output) parts.push(part);
+
+    const bytesOf = (name: string) =>
+      parts.filter(({ stream }) => stream === name).reduce((sum, { bytes }) => sum + bytes.length, 0);
+    expect([bytesOf("stdout"), bytesOf("stderr")]).toEqual([5_000, 5_000]);
+    expect(parts.length).toBeLessThan(100);
   });
 
   test("sends no more input than the guest has room for, and goes on when it has more", async () => {

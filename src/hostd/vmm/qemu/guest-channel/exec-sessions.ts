@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { abortable } from "../../../../lib/runtime/abort.ts";
 import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../../exec.ts";
 import { type ExecMessage, execMessage, listMessage } from "../guest-protocol/exec-messages.ts";
-import { OUTPUT_WINDOW, Session } from "./exec-session.ts";
+import { OUTPUT_WINDOW, type SendToGuest, Session } from "./exec-session.ts";
 import { readProcesses } from "./read-processes.ts";
 
 /** The guest's own limit. */
@@ -11,12 +11,12 @@ const MAX_LIST_BYTES = 2 * 1024 * 1024;
 
 /** The commands of one session with a guest. */
 export class ExecSessions {
-  readonly #send: (message: Buffer) => void;
+  readonly #send: SendToGuest;
   readonly #sessions = new Map<bigint, Session>();
   /** Those of an earlier session are other numbers: the guest may still end them. */
   #nextId = randomBytes(7).readUIntBE(0, 6) + 1;
 
-  constructor(send: (message: Buffer) => void) {
+  constructor(send: SendToGuest) {
     this.#send = send;
   }
 

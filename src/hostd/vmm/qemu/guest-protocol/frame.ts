@@ -80,7 +80,9 @@ function encodeCobs(plain: Buffer): Buffer {
   let codeAt = 0;
   let length = 1;
   let code = 1;
-  for (const byte of plain) {
+  // By index: the iterator of a buffer takes several times as long.
+  for (let at = 0; at < plain.length; at++) {
+    const byte = plain[at] ?? 0;
     if (byte !== 0) {
       out[length++] = byte;
       code++;

@@ -1,4 +1,3 @@
-import type { Claims } from "../../../auth/claims.ts";
 import type { Fault } from "../../../faults/fault.ts";
 
 const SWEEP_MS = 1_000;
@@ -10,27 +9,27 @@ export interface RefusableCall {
   onClosed(callback: () => void): void;
 }
 
-/** Ends calls under way when their token is revoked, expires, or loses its key. */
+/** The right to make a call. */
+interface Right {
+  /** Returns why it is gone; undefined while it is there. */
+  lapse(): Fault | undefined;
+}
+
+/** Ends calls under way when their caller may no longer make them. */
 export class LiveCalls {
-  readonly #lapse: (claims: Claims) => Fault | undefined;
-  readonly #calls = new Map<RefusableCall, Claims>();
+  readonly #calls = new Map<RefusableCall, Right>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param lapse why a token is no longer taken; undefined while it is */
-  constructor(lapse: (claims: Claims) => Fault | undefined) {
-    this.#lapse = lapse;
-  }
-
   /** Follows a call until its stream has closed. */
-  add(call: RefusableCall, claims: Claims): void {
-    this.#calls.set(call, claims);
+  add(call: RefusableCall, right: Right): void {
+    this.#calls.set(call, right);
     call.onClosed(() => this.#calls.delete(call));
     this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
   }
 
   #sweep(): void {
-    for (const [call, claims] of this.#calls) {
-      const fault = this.#lapse(claims);
+    for (const [call, right] of this.#calls) {
+      const fault = right.lapse();
       if (!fault) continue;
       this.#calls.delete(call);
       call.refuse(fault);

@@ -60,7 +60,7 @@ test("an organisation that does not read its answers keeps only so many of them 
   const umbrella = await callsOf("umbrella", 2);
 
   await expect.poll(() => answered).toBe(10);
-  await expect.poll(() => acme.filter(({ closed }) => closed).length, { timeout: 10_000 }).toBe(5);
+  await expect.poll(() => acme.filter(({ closed }) => closed).length).toBe(5);
   expect(acme.find(({ closed }) => closed)?.rstCode).toBe(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
   expect(umbrella.filter(({ closed }) => closed)).toEqual([]);
 });

@@ -46,7 +46,7 @@ export class LocalCalls {
   constructor(edge: Edge, guard: GuardOptions | undefined) {
     this.#edge = edge;
     this.#guard = guard;
-    this.#live = guard && new LiveCalls((claims) => guard.verifier.lapse(claims));
+    this.#live = guard && new LiveCalls();
   }
 
   addService(definition: grpc.ServiceDefinition, implementation: grpc.UntypedServiceImplementation): void {
@@ -125,10 +125,9 @@ export class LocalCalls {
       if (release) caller.onClosed(release);
       this.#edge.boundUnread(claims, caller);
     }
-    // What changes something is finished, as it began.
-    if (guarded?.isAudited === false) {
+    if (guarded?.endsEarly) {
       const onClosed = caller.onClosed.bind(caller);
-      this.#live?.add({ onClosed, refuse: (fault) => call.refuse(fault) }, claims);
+      this.#live?.add({ onClosed, refuse: (fault) => call.refuse(fault) }, guarded);
     }
   }
 }
