@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import {
   copyFileSync,
   cpSync,
@@ -8,7 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { ROOT, tool } from "../../../tools/lib/paths.ts";
 import { run } from "../../../tools/lib/run.ts";
 import { generate } from "../../../tools/setup/generate.ts";
@@ -22,7 +23,10 @@ const KINDS = { esm: "module", cjs: "commonjs" } as const;
 /** The file that knows its own path, which CommonJS needs another version of. */
 const HERE = { file: "access/here.ts", cjs: "export const here: string = __dirname;\n" };
 
-/** Makes `dist`. Swaps a finished folder in, so that an interrupted run changes nothing. */
+/**
+ * Makes `dist`. Swaps a finished folder in, so that an interrupted run changes nothing; leaves the old
+ * one when it is the same, since programs may be loading it.
+ */
 export async function buildPackage(signal?: AbortSignal): Promise<void> {
   await generate(signal);
   const draft = join(PACKAGE, ".build", String(process.pid));
@@ -30,11 +34,20 @@ export async function buildPackage(signal?: AbortSignal): Promise<void> {
   try {
     await Promise.all([compile(draft, "esm", signal), compile(draft, "cjs", signal)]);
     copyFileSync(join(ROOT, "LICENSE"), join(PACKAGE, "LICENSE"));
+    if (contentsOf(join(draft, "dist")) === contentsOf(join(PACKAGE, "dist"))) return;
     rmSync(join(PACKAGE, "dist"), { recursive: true, force: true });
     renameSync(join(draft, "dist"), join(PACKAGE, "dist"));
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
+}
+
+/** Describes the files of a folder and what is in them. */
+function contentsOf(folder: string): string {
+  const files = globSync("**/*", { cwd: folder, withFileTypes: true }).filter((each) => each.isFile());
+  const paths = files.map((each) => join(each.parentPath, each.name)).sort();
+  const digestOf = (file: string) => hash("sha256", readFileSync(file));
+  return paths.map((file) => `${relative(folder, file)} ${digestOf(file)}`).join("\n");
 }
 
 /** Compiles a copy of the sources: the compiler takes the kind of its output from their `package.json`. */

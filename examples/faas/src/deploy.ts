@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { duration, isWindhoverError, type Windhover } from "@windhover/client";
 import { LABELS, label, versionOf } from "./functions.ts";
 import { ensureBaseImage } from "./image/base-image.ts";
@@ -50,7 +49,7 @@ export async function deploy(
   const places = regions.flatMap((region) => Array.from({ length: deployment.machines }, () => region));
   const config = configOf(deployment, image, version);
   const creating = places.map((region) =>
-    windhover.machines.create({ app, region, config, skipLaunch: true, requestId: randomUUID() }),
+    windhover.machines.create({ app, region, config, skipLaunch: true }),
   );
   const ended = await Promise.allSettled(creating);
   const machines = ended.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));

@@ -42,7 +42,9 @@ type Option = keyof typeof OPTIONS;
 try {
   await main();
 } catch (err) {
-  console.error(`faas: ${err instanceof Error ? err.message : String(err)}`);
+  const causes = [err, err instanceof Error ? err.cause : undefined].filter((each) => each !== undefined);
+  const texts = causes.map((each) => (each instanceof Error ? each.message : String(each)));
+  console.error(`faas: ${texts.join(": ")}`);
   process.exitCode = 1;
 }
 

@@ -1,3 +1,4 @@
+import { Problem } from "../problem.ts";
 import { type Limits, Places } from "./places.ts";
 
 /** A machine whose function is loaded. */
@@ -74,6 +75,7 @@ export class Pool {
           // A machine without our run is somebody else's, or is ending.
           if (!(err instanceof NotBegun)) this.#parts.discard(lent.machine);
           else if (tries < MAX_TRIES) continue;
+          else throw new Problem(503, "MACHINES_BUSY", err.message, { retryAfterS: 1, cause: err });
           throw err;
         }
       }
