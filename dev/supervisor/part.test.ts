@@ -79,7 +79,7 @@ test("a process finds its folder open, and ends when its supervisor is killed", 
   const program = `
     import { Part } from ${JSON.stringify(join(import.meta.dirname, "part.ts"))};
     import { existsSync } from "node:fs";
-    const part = new Part({ ...${JSON.stringify(spec("cd /proc/self/fd/3 && echo $$ > ready; exec sleep 60"))},
+    const part = new Part({ ...${JSON.stringify(spec("cd /proc/self/fd/3 && echo $$ > pid && mv pid ready; exec sleep 60"))},
       openFolder: ${JSON.stringify(folder)},
       ready: async () => { if (!existsSync(${JSON.stringify(join(folder, "ready"))})) throw new Error(); } });
     await part.start();
