@@ -23,6 +23,7 @@ export interface ChecksOptions {
 export class Checks {
   readonly #options: ChecksOptions;
   readonly #runs = new Map<string, RunChecks>();
+  readonly #ends = new Map<string, AbortController>();
   readonly #slots = new Semaphore({ permits: MAX_RUNS.ofAll, maxWaiting: MAX_RUNS.waiting, full: tooMany });
   readonly #ofOrg = new Map<string, number>();
 
@@ -52,14 +53,20 @@ export class Checks {
         void runtime.note((now, at) => withHealth(now, vm.id, { isReady: true, checks: [] }, undefined, at));
       return;
     }
+    this.#ends.get(id)?.abort();
     const end = new AbortController();
     const signal = AbortSignal.any([end.signal, closing]);
     const runs = { acquire: (org: string, until: AbortSignal) => this.#acquire(org, until) };
     const run = new RunChecks(runtime, vm, { ...parts, runs }, signal);
     this.#runs.set(id, run);
+    this.#ends.set(id, end);
     void vm.exited.then(() => {
       end.abort();
-      if (this.#runs.get(id) === run) this.#runs.delete(id);
+      // The VM of a suspended machine may end after the next one has begun.
+      if (this.#runs.get(id) !== run) return;
+      this.#runs.delete(id);
+      this.#ends.delete(id);
+      parts.proxies.setReady(id, undefined);
     });
   }
 

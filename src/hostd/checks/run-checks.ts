@@ -79,7 +79,6 @@ export class RunChecks {
   #end(): void {
     this.#record.close();
     this.#portsChanged.abort();
-    this.#parts.proxies.setReady(this.#runtime.id, undefined);
   }
 
   #onPorts(states: readonly ListeningPort[]): void {
@@ -181,6 +180,7 @@ export class RunChecks {
   }
 
   #changed(): void {
+    if (this.#ended.aborted) return;
     this.#parts.proxies.setReady(this.#runtime.id, this.health.isReady);
     this.#record.update();
   }

@@ -51,6 +51,11 @@ export class Uses {
     return this.#options.lostUseMs;
   }
 
+  /** Machines with a use that has not been found to be over. */
+  get size(): number {
+    return this.#uses.size;
+  }
+
   /** Begins a stream of a proxy. The uses of its earlier streams last as those of an ended stream do. */
   stream(proxyId: string): StreamUses {
     const stream = {};

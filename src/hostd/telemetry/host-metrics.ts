@@ -5,6 +5,7 @@ import { reserveOf } from "../availability/host-disk.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import type { Resources } from "../machines/machine.ts";
 import { MACHINE_STATES, type MachineState } from "../machines/states.ts";
+import type { Proxies } from "../proxies/proxies.ts";
 import type { OutboxProgress } from "../reports/outbox-progress.ts";
 import type { Store } from "../store/store.ts";
 
@@ -17,10 +18,11 @@ export interface MetricsParts {
   readonly clock: Clock;
   readonly delivery: Pick<OutboxProgress, "stalledMs">;
   readonly disk: Pick<DiskWatch, "space">;
+  readonly proxies: Proxies;
 }
 
 /** Registers the metrics that are read on demand. Call it once. */
-export function exposeHost({ starts, ledger, store, clock, delivery, disk }: MetricsParts): void {
+export function exposeHost({ starts, ledger, store, clock, delivery, disk, proxies }: MetricsParts): void {
   gauge("windhover_start_queue_depth", "Starts that wait for a slot.", () => starts.length);
   gauge("windhover_starts_in_progress", "Starts that have a slot.", () => starts.running);
 
@@ -44,6 +46,10 @@ export function exposeHost({ starts, ledger, store, clock, delivery, disk }: Met
   );
   counterOf("windhover_holds_expired_total", "Holds that expired.", () => ledger.expiredHolds);
   gaugeBy("windhover_machines", "Machines on this host, by state.", "state", () => byState(store.all()));
+  gauge("windhover_machines_used", "Machines that proxies use, or may.", () => proxies.uses.size);
+  gauge("windhover_machines_unready", "Machines that are started and not ready.", () => {
+    return [...store.all()].filter((each) => each.state === "started" && !proxies.isReady(each)).length;
+  });
 
   gauge(
     "windhover_outbox_lag_events",

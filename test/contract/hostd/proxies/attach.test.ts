@@ -3,6 +3,7 @@ import {
   SetMachineCordonRequest,
   StartMachineRequest,
   StopMachineRequest,
+  SuspendMachineRequest,
 } from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { machineId } from "../../../../src/hostd/machines/machine.ts";
@@ -15,7 +16,7 @@ import { AttachedProxy } from "./attached-proxy.ts";
 
 const SCOPE = { timeoutMs: 20_000 };
 const LOST_USE_MS = 30_000;
-const { STARTED, STOPPED, STOPPING, CREATED } = MachineState;
+const { STARTED, STOPPED, STOPPING, SUSPENDED, CREATED } = MachineState;
 
 /** Real time, which tests move on. */
 const clock = {
@@ -178,6 +179,23 @@ describe("a stop for being idle", () => {
     await expect.poll(() => stopIdle(id, 60_000).catch((err) => err.retryAfterMs)).toBeGreaterThan(30_000);
     clock.aheadMs += 40_000;
     expect((await stopIdle(id, 60_000)).machine?.state).toBe(STOPPED);
+  });
+
+  test("may be a suspend, with the same conditions", async () => {
+    const id = await started();
+    const proxy = attach();
+    await use(proxy, id);
+    const request = { machineId: id, ifUnusedFor: durationToProto(0), source: "proxy" };
+    const suspend = () =>
+      call(host.client, host.client.suspendMachine, SuspendMachineRequest.create(request), SCOPE);
+    await expect(suspend()).rejects.toMatchObject(inUse);
+    await proxy.say({ watchIds: [id], released: [{ machineId: id, unusedFor: undefined }] });
+
+    await expect.poll(() => suspend().catch((err) => err)).toMatchObject({ machine: { state: SUSPENDED } });
+
+    await expect.poll(() => proxy.machines.get(id)).toMatchObject({ state: SUSPENDED, ready: false });
+    await startFromProxy(id);
+    await expect.poll(() => proxy.machines.get(id)).toMatchObject({ state: STARTED, ready: true });
   });
 
   test("is refused for a while after a proxy that uses the machine is lost", async () => {
