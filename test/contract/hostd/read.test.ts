@@ -111,7 +111,7 @@ describe("wait", () => {
   test("wrong fields and other organisations", async () => {
     const { id } = await host.created();
 
-    await expect(wait(id, [MachineState.SUSPENDED], 300_001)).rejects.toMatchObject({
+    await expect(wait(id, [MachineState.UNSPECIFIED], 300_001)).rejects.toMatchObject({
       facts: { fields: "states[0],timeout" },
     });
     await expect(wait(id, [MachineState.CREATED], 100, "evil")).rejects.toMatchObject({
