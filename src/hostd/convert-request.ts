@@ -133,7 +133,7 @@ export function metadataFromProto(request: UpdateMetadataRequest): MetadataPatch
 }
 
 /** Converts the options of a stop. @throws Fault INVALID_FIELDS */
-export function stopFromProto(request: { signal: string; timeout: Duration | undefined }): StopOptions {
+function stopFromProto(request: { signal: string; timeout: Duration | undefined }): StopOptions {
   const violations = new Violations();
   const isSignal = request.signal === "" || signalNumber(request.signal) !== undefined;
   violations.check(isSignal, "signal", "must be a signal of Linux");

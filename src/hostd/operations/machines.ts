@@ -133,9 +133,9 @@ export class Machines {
     watchMs: number,
     { signal, caller, isFromProxy = false, ...right }: StartRight = {},
   ): Promise<StartResult> {
-    const machine = this.get(id, org);
+    const machine = isFromProxy ? this.get(id, org) : this.guarded(id, org, right);
     const guard = isFromProxy ? refuseCordoned : this.#guard(right);
-    guard(machine);
+    if (isFromProxy) refuseCordoned(machine);
     return this.driver(machine.id).start(watchMs, guard, signal, caller);
   }
 

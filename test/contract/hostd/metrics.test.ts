@@ -27,24 +27,6 @@ test("a start is measured by its start path, and counted once when it is repeate
   expect(await metric("windhover_starts_in_progress")).toBe(0);
 });
 
-test("machines are counted that proxies use, and that are not ready", async () => {
-  const { id } = await host.created({
-    exec: ["sim-deaf"],
-    config: { services: [{ protocol: "tcp", internalPort: 80, ports: [{ port: 80 }] }] },
-  });
-  await host.start(id);
-  const uses = host.host.proxies.uses.stream("p-1");
-
-  uses.use(id);
-
-  expect(await metric("windhover_machines_used")).toBe(1);
-  expect(await metric("windhover_machines_unready")).toBe(1);
-  uses.release(id, 0);
-  await host.stop(id);
-  expect(await metric("windhover_machines_used")).toBe(0);
-  expect(await metric("windhover_machines_unready")).toBe(0);
-});
-
 test("a start that fails is measured by its outcome and reason", async () => {
   const users = await host.created({ exec: ["sim-exec-fail", "not_found"] });
   const ours = await host.created({ exec: ["sim-vmm-fail"] });
@@ -102,6 +84,24 @@ test("the outbox lag is exposed in changes and by age", async () => {
   expect(await metric("windhover_outbox_lag_events")).toBe(1);
   await expect.poll(() => metric("windhover_outbox_lag_seconds")).toBeGreaterThan(0.05);
   expect(await metric("windhover_outbox_lag_seconds")).toBeLessThan(60);
+});
+
+test("machines are counted that proxies use, and that are not ready", async () => {
+  const { id } = await host.created({
+    exec: ["sim-deaf"],
+    config: { services: [{ protocol: "tcp", internalPort: 80, ports: [{ port: 80 }] }] },
+  });
+  await host.start(id);
+  const uses = host.host.proxies.uses.stream("p-1");
+
+  uses.use(id);
+
+  expect(await metric("windhover_machines_used")).toBe(1);
+  expect(await metric("windhover_machines_unready")).toBe(1);
+  uses.release(id, 0);
+  await host.stop(id);
+  expect(await metric("windhover_machines_used")).toBe(0);
+  expect(await metric("windhover_machines_unready")).toBe(0);
 });
 
 /** Returns a function that reads the growth of a metric since now. */
