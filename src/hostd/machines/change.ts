@@ -14,6 +14,7 @@ import type {
 } from "./machine.ts";
 import { countRestart, decideRestart, decideRetry, describeExhausted } from "./own-starts/restarts.ts";
 import { advanced, nextScheduled } from "./own-starts/schedule.ts";
+import { afterStart } from "./snapshot.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
 import { resumeInterrupted, withoutSaved } from "./suspend.ts";
 import { failedUpdate, settled } from "./update.ts";
@@ -91,7 +92,11 @@ export function started(
   at: Stamp,
   resumeFailure?: string | undefined,
 ): Change {
-  const moved = { ...move(machine, "started", at), lastStartPath: startPath, runAtMs: at.nowMs };
+  const moved = {
+    ...move(machine, "started", at),
+    ...{ lastStartPath: startPath, runAtMs: at.nowMs },
+    ...afterStart(machine, startPath, resumeFailure !== undefined, at.nowMs),
+  };
   const { startCause, startCaller, saved: _, ...run } = moved;
   const next = beginRun(run, at.nowMs);
   const { update } = machine;
@@ -267,7 +272,11 @@ export function destroying(
 }
 
 export function destroyed(machine: Machine, at: Stamp): Change {
-  const { lease: _, ...next } = withoutSaved(settled(withoutVm(move(machine, "destroyed", at))));
+  const {
+    lease: _,
+    snapshot: _snapshot,
+    ...next
+  } = withoutSaved(settled(withoutVm(move(machine, "destroyed", at))));
   return { machine: { ...next, ports: [] } };
 }
 

@@ -134,6 +134,8 @@ export interface Machine {
   readonly startCaller?: Caller;
   /** What a suspend has saved. Set while the machine is `suspended`, and until it has gone on. */
   readonly saved?: SavedMachine;
+  /** The moment at which this version was ready, from which it is started. */
+  readonly snapshot?: Snapshot;
   /** When the process of this run was started. */
   readonly runAtMs?: number;
   /** Whether the checks of this run pass. */
@@ -156,6 +158,18 @@ export interface SavedMachine {
   /** Name of what is saved: the id of the VM. */
   readonly vmId: string;
   readonly bytes: number;
+}
+
+/** A machine that was saved when it was ready, for starts of the same version. */
+export interface Snapshot {
+  /** Version that it is of. */
+  readonly instanceId: string;
+  /** Of the saved VM. Empty: there is none, as starts from it have failed. */
+  readonly name: string;
+  readonly bytes: number;
+  readonly usedAtMs: number;
+  /** Starts from snapshots of this version that have failed. */
+  readonly failures?: number;
 }
 
 /** Last result of a check. */
@@ -231,6 +245,7 @@ export interface Change {
   readonly event?: MachineEvent;
 }
 
+const MB = 1024 * 1024;
 /** Older events are in the database only. */
 export const MAX_EVENTS = 20;
 
@@ -252,9 +267,9 @@ export function digestsOf({ imageRef, previous }: MachineSpec): readonly string[
   return [...new Set([imageRef.digest, ...(previous ? [previous.imageRef.digest] : [])])];
 }
 
-/** Returns the disk that the saved VM of a machine takes, in MB. */
-export function savedMbOf({ saved }: Pick<Machine, "saved">): number {
-  return saved === undefined ? 0 : Math.ceil(saved.bytes / (1024 * 1024));
+/** Returns the disk that the saved VMs of a machine take, in MB. */
+export function savedMbOf({ saved, snapshot }: Pick<Machine, "saved" | "snapshot">): number {
+  return Math.ceil((saved?.bytes ?? 0) / MB) + Math.ceil((snapshot?.bytes ?? 0) / MB);
 }
 
 /** Returns a machine without the events before the newest. */

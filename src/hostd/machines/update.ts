@@ -39,7 +39,7 @@ export function updated(
   const { image: _image, previous: _previous, ...identity } = machine.spec;
   const spec: MachineSpec = { ...identity, ...version };
   const event = { type: "update", source: "user" } as const;
-  const { restarts: _restarts, restartAtMs: _at, saved: _saved, ...kept } = machine;
+  const { restarts: _restarts, restartAtMs: _at, saved: _saved, snapshot: _snapshot, ...kept } = machine;
   const isBetweenRuns = machine.state === "restarting" && machine.vmId === undefined;
   if (isBetweenRuns && !willLaunch(machine, options)) {
     return withEvent({ ...scheduled(move(kept, "stopped", at), spec, at), ports: placed.ports }, event, at);

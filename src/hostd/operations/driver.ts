@@ -14,7 +14,14 @@ import {
   decideStop,
   decideSuspend,
 } from "../machines/decide.ts";
-import type { Caller, Machine, MachineId, StartCause, StopReason } from "../machines/machine.ts";
+import {
+  type Caller,
+  type Machine,
+  type MachineId,
+  type StartCause,
+  type StopReason,
+  savedMbOf,
+} from "../machines/machine.ts";
 import { suspendFailed, withoutSaved } from "../machines/suspend.ts";
 import type { Proxies } from "../proxies/proxies.ts";
 import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
@@ -35,6 +42,7 @@ import {
 import { Pulls } from "./requests/pulls.ts";
 import { RequestQueue } from "./requests/request-queue.ts";
 import { launchAgain, type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
+import { type SnapshotParts, Snapshots } from "./snapshots.ts";
 import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
 import { noteSaved, type SuspendParts, suspend } from "./suspend-operation.ts";
 import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
@@ -46,6 +54,7 @@ export type DriverParts = RuntimeParts &
   UpdateParts &
   RemoveParts &
   SuspendParts &
+  SnapshotParts &
   DueParts & { readonly vmm: Pick<Vmm, "adopt" | "saved" | "hasSaved">; readonly proxies: Proxies };
 
 /**
@@ -59,6 +68,7 @@ export class Driver {
   readonly #pulls = new Pulls();
   readonly #queue: RequestQueue;
   readonly #idleStops: IdleStops;
+  readonly #snapshots: Snapshots;
   /** Stops that calls have asked for. */
   #stops = 0;
   #takeOver: Promise<void> | undefined;
@@ -67,12 +77,13 @@ export class Driver {
     this.#due = new DueWork(this, parts);
     this.#queue = new RequestQueue(() => this.#due.arm());
     this.runtime = new MachineRuntime(id, parts, (after, before) => {
-      if (before.saved && before.saved.vmId !== after.saved?.vmId) this.#dropSaved(before.saved.vmId);
+      this.#savedChanged(after, before);
       parts.proxies.stateChanged(after, before);
       this.#due.changed(after, before);
     });
     this.#parts = parts;
     this.#idleStops = new IdleStops(parts);
+    this.#snapshots = new Snapshots(this.runtime, parts);
   }
 
   get machine(): Machine {
@@ -248,7 +259,10 @@ export class Driver {
       // From here on, a proxy that begins to use it learns of the suspend.
       this.#parts.proxies.leave(machine.id);
     };
-    const done = this.#queue.after(() => suspend(runtime, this.#parts, cancellation.signal, guard, why));
+    const done = this.#queue.after(async () => {
+      await this.#snapshots.cancel();
+      return suspend(runtime, this.#parts, cancellation.signal, guard, why);
+    });
     this.#parts.proxies.settleAfter(runtime.id, done);
     return this.#accept({ kind: "suspend", done, cancellation });
   }
@@ -446,16 +460,24 @@ export class Driver {
     return done;
   }
 
+  /** Removes what is of no use any more, and begins what is wanted now. */
+  #savedChanged(after: Machine, { saved, snapshot }: Machine): void {
+    if (saved && saved.vmId !== after.saved?.vmId) this.#dropSaved(saved.vmId, after);
+    if (snapshot?.name && snapshot.name !== after.snapshot?.name) this.#dropSaved(snapshot.name, after);
+    this.#snapshots.changed(after);
+  }
+
   /** Removes what was saved, which is used up or of no use. The sweep removes what is left. */
-  #dropSaved(name: string): void {
+  #dropSaved(name: string, after: Machine): void {
     const { vmm, ledger } = this.#parts;
-    ledger.setSaved(this.runtime.id, 0);
+    ledger.setSaved(this.runtime.id, savedMbOf(after));
     vmm.dropSaved?.(name).catch((error: unknown) => {
       logger.warn("could not remove a saved VM", { machine_id: this.runtime.id, name, error });
     });
   }
 
   #accept<A extends Accepted>(accepted: A): A["done"] {
+    if (accepted.kind !== "start") void this.#snapshots.cancel();
     this.#due.disarm();
     return this.#queue.add(accepted);
   }

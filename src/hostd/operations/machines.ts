@@ -21,7 +21,9 @@ import {
   type MachineSpec,
   notFound,
   type StopReason,
+  savedMbOf,
 } from "../machines/machine.ts";
+import { snapshotDropped } from "../machines/snapshot.ts";
 import { isActive } from "../machines/states.ts";
 import { type Awaited, decideWait, waitTimeout, wantedOf } from "../machines/wait.ts";
 import type { Store } from "../store/store.ts";
@@ -53,15 +55,18 @@ export interface StartRight extends Right {
   readonly isFromProxy?: boolean;
 }
 
-export type MachinesParts = Omit<DriverParts, "pins"> & {
+export type MachinesParts = Omit<DriverParts, "pins" | "makeRoom"> & {
   readonly store: Pick<Store, "all" | "subscribe">;
-  readonly ledger: Pick<Ledger, "award" | "undoAward" | "holdsOfApp" | "isDistinct">;
+  readonly ledger: Pick<Ledger, "sums" | "award" | "undoAward" | "holdsOfApp" | "isDistinct">;
   readonly images: Pick<ImageCacheClient, "ensure">;
   readonly ports: Pick<Ports, "allocate">;
   readonly clock: Clock;
   /** `keepForLaunchMs`: how long CPU and memory stay allocated for the first start. */
   readonly limits: { readonly keepForLaunchMs: number };
 };
+
+/** Share of the disk that the snapshots of one organisation take. */
+const SNAPSHOT_SHARE = 0.25;
 
 /**
  * The machines of this host. Finds the machine of a request, checks its organisation, and passes
@@ -257,7 +262,11 @@ export class Machines {
     const known = this.#drivers.get(id);
     if (known) return known;
     if (!this.#parts.store.get(id)) throw notFound(id);
-    const driver = new Driver(id, { ...this.#parts, pins: this.#pins });
+    const driver = new Driver(id, {
+      ...this.#parts,
+      pins: this.#pins,
+      makeRoom: (org, keep, neededMb) => this.#makeRoom(org, keep, neededMb),
+    });
     this.#drivers.set(id, driver);
     return driver;
   }
@@ -287,6 +296,25 @@ export class Machines {
     const running = this.list().filter(({ state }) => isActive(state));
     await Promise.allSettled(running.map(({ id }) => this.driver(id).stop({})));
     await this.#parts.teardowns.all();
+  }
+
+  /** Removes the snapshots of an organisation that were not used for longest, until one more fits into its share. */
+  #makeRoom(org: string, keep: MachineId, neededMb: number): boolean {
+    const limitMb = this.#parts.ledger.sums().capacity.diskMb * SNAPSHOT_SHARE;
+    const others = [...this.#parts.store.all()].filter(
+      ({ id, spec, snapshot }) => spec.org === org && id !== keep && snapshot?.name,
+    );
+    const oldestFirst = others.sort((a, b) => (a.snapshot?.usedAtMs ?? 0) - (b.snapshot?.usedAtMs ?? 0));
+    let usedMb = others.reduce(
+      (sum, { snapshot }) => sum + savedMbOf({ ...(snapshot ? { snapshot } : {}) }),
+      0,
+    );
+    for (const { id, snapshot } of oldestFirst) {
+      if (usedMb + neededMb <= limitMb) break;
+      usedMb -= savedMbOf({ ...(snapshot ? { snapshot } : {}) });
+      void this.driver(id).runtime.note(snapshotDropped);
+    }
+    return usedMb + neededMb <= limitMb;
   }
 
   /** Checks a call again when its turn has come: a lease may have been acquired since it arrived. */

@@ -13,6 +13,7 @@ import type { Store } from "../store/store.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import type { Driver } from "./driver.ts";
 import type { Machines } from "./machines.ts";
+import { snapshotName } from "./snapshots.ts";
 import type { Teardowns } from "./teardowns.ts";
 
 export interface ReconcileParts {
@@ -125,12 +126,16 @@ async function destroyLeftoverVms(host: ReconcileParts, machines: Machines): Pro
 async function dropLeftoverSaved({ vmm, store }: ReconcileParts): Promise<void> {
   const saved = (await vmm.saved?.()) ?? [];
   // Read after the list: the VM of a save has its own id before it has been saved.
-  const known = new Set([...store.all()].flatMap(({ vmId, saved: of }) => [vmId, of?.vmId]));
+  const known = new Set([...store.all()].flatMap(namesOfSaved));
   for (const { name } of saved) {
     if (known.has(name)) continue;
     logger.info("removing a saved VM that no machine has", { name });
     await attempt("remove a leftover saved VM", async () => vmm.dropSaved?.(name), name);
   }
+}
+
+function namesOfSaved({ vmId, saved: of, snapshot }: Machine): readonly (string | undefined)[] {
+  return [vmId, vmId && snapshotName(vmId), of?.vmId, snapshot?.name];
 }
 
 async function removeLeftoverLogs(host: ReconcileParts): Promise<void> {

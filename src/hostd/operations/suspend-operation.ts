@@ -41,8 +41,7 @@ export async function suspend(
   if (!vmm.save) throw notSupported(id);
   return withSpan("hostd.suspend", {}, async () => {
     signal.throwIfAborted();
-    const { memoryMb } = runtime.machine.spec.resources;
-    ledger.allocateSaved(id, memoryMb + BESIDES_MEMORY_MB);
+    ledger.allocateSaved(id, savedMbOf(runtime.machine) + neededMb(runtime.machine));
     try {
       await runtime.intend((machine, at) => {
         if (machine.state !== "started" || machine.vmId === undefined || machine.update)
@@ -51,11 +50,16 @@ export async function suspend(
         return suspending(machine, why, at);
       });
     } catch (err) {
-      ledger.setSaved(id, 0);
+      ledger.setSaved(id, savedMbOf(runtime.machine));
       throw err;
     }
     return finish(runtime, parts, signal);
   });
+}
+
+/** Returns the disk that a save may take, in MB. */
+export function neededMb({ spec }: Pick<Machine, "spec">): number {
+  return spec.resources.memoryMb + BESIDES_MEMORY_MB;
 }
 
 async function finish(runtime: MachineRuntime, parts: SuspendParts, signal: AbortSignal): Promise<Machine> {
@@ -65,7 +69,7 @@ async function finish(runtime: MachineRuntime, parts: SuspendParts, signal: Abor
     const { bytes } = await save(runtime, parts, vmId, signal);
     await noteSaved(runtime, parts, { vmId, bytes });
   } catch (err) {
-    parts.ledger.setSaved(id, 0);
+    parts.ledger.setSaved(id, savedMbOf(runtime.machine));
     const fault = signal.aborted && signal.reason instanceof Fault ? signal.reason : suspendFault(id, err);
     const isOver = runtime.machine.state !== "suspending";
     await runtime.note((machine, at) =>

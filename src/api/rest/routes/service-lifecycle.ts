@@ -112,7 +112,7 @@ export const lifecycleRoutes: readonly Route[] = [
     method: "POST",
     path: `${MACHINE}/suspend`,
     tag: TAG,
-    summary: "Saves the memory of a machine and stops it. Not built yet: 501.",
+    summary: "Saves the memory of a machine and ends its VM; a start goes on where it was.",
     answer: "ok",
     rpc: MachinesServiceService.suspendMachine,
     async handle(request) {

@@ -4,6 +4,7 @@ import type { Clock } from "../../../lib/runtime/clock.ts";
 import { endsWithin } from "../../../lib/runtime/wait.ts";
 import { refuseWhileDraining, type Scheduling } from "../../availability/scheduling.ts";
 import type { Ledger } from "../../capacity/ledger.ts";
+import { usableSnapshot } from "../../machines/snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import type { Vmm } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
@@ -45,10 +46,11 @@ export async function admit(
   try {
     span.setAttribute("windhover.start.queue_length", starts.length);
     const enteredMs = clock.monotonicMs();
-    const { spec, saved } = runtime.machine;
-    const { org, resources } = spec;
+    const { machine } = runtime;
+    const { org, resources } = machine.spec;
     // A saved VM needs none.
-    const reserveWarm = () => saved === undefined && (vmm.reserveWarm?.(vmId, resources) ?? false);
+    const needsNone = machine.saved !== undefined || usableSnapshot(machine) !== undefined;
+    const reserveWarm = () => !needsNone && (vmm.reserveWarm?.(vmId, resources) ?? false);
     const release = await starts.enter(org, signal, reserveWarm);
     span.setAttribute("windhover.start.queue_ms", clock.monotonicMs() - enteredMs);
     return release;

@@ -8,8 +8,9 @@ import type { LogStore } from "../../logs/log-store.ts";
 import { startCancelled, started, startFailed, startInterrupted, starting } from "../../machines/change.ts";
 import type { Ids } from "../../machines/ids.ts";
 import type { Caller, Machine, StartCause } from "../../machines/machine.ts";
+import { usableSnapshot } from "../../machines/snapshot.ts";
 import type { MachineState } from "../../machines/states.ts";
-import { LaunchError, type Vm, type Vmm, type Workload } from "../../vmm/vmm.ts";
+import { LaunchError, type LaunchRequest, type Vm, type Vmm, type Workload } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
 import { type AdmissionParts, admit } from "./admission.ts";
 import { launchFault } from "./launch-faults.ts";
@@ -177,6 +178,13 @@ async function noteFailure(runtime: MachineRuntime, fault: Fault, err: unknown):
   await runtime.untilDurable();
 }
 
+/** Returns what a start goes on with: what a suspend has saved, or the snapshot of the version. */
+function resumeFrom(machine: Machine): Pick<LaunchRequest, "resumeFrom"> {
+  if (machine.saved) return { resumeFrom: { name: machine.saved.vmId, isKept: false } };
+  const snapshot = usableSnapshot(machine);
+  return snapshot ? { resumeFrom: { name: snapshot.name, isKept: true } } : {};
+}
+
 /** Launches a VM. When the VMM does not end an aborted launch in time, abandons it: the sweep destroys what comes of it. */
 async function launchOrAbandon(
   { id, machine }: MachineRuntime,
@@ -193,7 +201,7 @@ async function launchOrAbandon(
     workload: work,
     sink: logs.sink({ id, org: machine.spec.org }),
     stored,
-    ...(machine.saved ? { resumeFrom: { name: machine.saved.vmId, isKept: false } } : {}),
+    ...resumeFrom(machine),
   };
   const launching = vmm.launch(request, signal);
   try {

@@ -126,7 +126,7 @@ export class QemuVmm implements Vmm {
     const signal = AbortSignal.timeout(ADOPT_TIMEOUT_MS);
     await vm.qmp.execute("cont");
     dirs.endSaving(vm.id);
-    await vm.thaw("", signal);
+    await vm.thaw({ hostname: "", isOther: false }, signal);
   }
 
   async destroy(vmId: string): Promise<void> {
@@ -289,7 +289,8 @@ export class QemuVmm implements Vmm {
     const { dirs } = this.#options;
     const signal = AbortSignal.any([AbortSignal.timeout(ADOPT_TIMEOUT_MS), this.#closing.signal]);
     const qmp = await openMonitor(dirs.runDir(vmId), signal);
-    if (dirs.isSaving(vmId)) {
+    const wasSaving = dirs.isSaving(vmId);
+    if (wasSaving) {
       // It stands still as it was being saved.
       await qmp.execute("cont");
       dirs.endSaving(vmId);
@@ -303,7 +304,7 @@ export class QemuVmm implements Vmm {
     try {
       const { state } = vm.guest.state === "waiting" ? vm.guest : await vm.started(signal);
       if (state === "running" || state === "exited") {
-        await vm.thaw("", signal);
+        await vm.thaw({ hostname: "", isOther: !wasSaving }, signal);
         vm.startedAtUs = vm.toHost(vm.guest.execAtUs);
         return vm;
       }

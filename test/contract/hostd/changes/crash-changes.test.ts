@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
-import type { Machine } from "../../../../src/hostd/machines/machine.ts";
+import { type Machine, machineId } from "../../../../src/hostd/machines/machine.ts";
 import { expectedPins, sweep } from "../../../../src/hostd/operations/reconcile.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
 import { deathsOf, expectRightness, type Life, liveUntil, stepsAfter } from "../crash/crash.ts";
@@ -77,6 +77,15 @@ const CASES: Readonly<Record<string, Case>> = {
       await host.suspend(host.machines.list()[0]?.id ?? "");
     },
     change: (host, id) => host.start(id, { watchMs: 0 }),
+  },
+  "a first start with a snapshot, and one from it": {
+    before: async (host) =>
+      void (await host.created({ exec: ["/bin/first"], config: { snapshot: "ready" } })),
+    async change(host, id) {
+      await host.start(id, { watchMs: 0 });
+      await expect.poll(() => host.machines.get(machineId(id), "").snapshot?.bytes, POLL).toBeGreaterThan(0);
+      await host.restart(id);
+    },
   },
   "a stop of a suspended machine": {
     before: async (host) => {

@@ -23,9 +23,12 @@ export async function expectRightness(host: TestHost): Promise<void> {
       const savedMb = machines.reduce((sum, machine) => sum + savedMbOf(machine), 0);
       const there = machines.filter(({ state }) => state !== "destroyed");
       expect(allocated.diskMb).toBe(1_024 * there.length + savedMb);
-      const suspended = machines.filter(({ state }) => state === "suspended");
       const saved = await host.sim.saved();
-      expect(saved.map(({ name }) => name).sort()).toEqual(suspended.map((each) => each.saved?.vmId).sort());
+      const known = machines.flatMap(({ saved: of, snapshot }) => [of?.vmId, snapshot?.name]);
+      expect(saved.map(({ name }) => name).sort()).toEqual(known.filter(Boolean).sort());
+      expect(
+        machines.filter(({ state, saved: of }) => (state === "suspended") !== (of !== undefined)),
+      ).toEqual([]);
       expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, index) => index + 1));
       const reported = machines.map(
         ({ id }) => entries.findLast(({ machine }) => machine.id === id)?.machine.generation,

@@ -10,7 +10,7 @@ const TIMEOUT_MS = 300_000;
 
 export function defineSuspend(machine: HoverCommand): void {
   machine
-    .leaf("suspend [machine...]", "Saves the memory of machines and stops them (not built yet)")
+    .leaf("suspend [machine...]", "Saves the memory of machines and ends their VMs; a start goes on")
     .asksForMachine()
     .option(...APP_FLAG)
     .option("-w, --wait-timeout <time>", "how long to wait for the end (default: 5m)", duration)

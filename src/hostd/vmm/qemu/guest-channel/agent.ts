@@ -25,6 +25,14 @@ import { ExecSessions } from "./exec-sessions.ts";
 import { GuestClock } from "./guest-clock.ts";
 import { COST, TokenBucket } from "./token-bucket.ts";
 
+/** How a workload that stands still goes on. */
+export interface GoingOn {
+  /** Empty: the present one. */
+  readonly hostname: string;
+  /** Whether in another VM than the one in which it was stopped. */
+  readonly isOther: boolean;
+}
+
 /** Pause before SYNC is sent again, first and longest: a guest that boots does not answer. */
 const SYNC_RETRY_MS = { first: 250, longest: 3_000 };
 const SIGNAL_TIMEOUT_MS = 10_000;
@@ -141,7 +149,7 @@ export class Agent {
 
   /** Kills commands and stops the workload. @param closes ends its connections with others */
   async freeze(closes: boolean, signal: AbortSignal): Promise<GuestState> {
-    this.execs.close("the machine is being suspended");
+    this.execs.close("the machine is being saved");
     this.#socket.write(freezeMessage(closes));
     return await this.waitFor(({ isFrozen, state }) => isFrozen || state !== "running", signal);
   }
@@ -150,10 +158,12 @@ export class Agent {
    * Gives a guest whose workload stands still its clock, entropy and hostname. Resolves when the
    * guest has confirmed that these are new.
    */
-  async renew(hostname: string, signal: AbortSignal): Promise<GuestState> {
+  async renew({ hostname, isOther }: GoingOn, signal: AbortSignal): Promise<GuestState> {
     const nonce = randomBytes(8).readBigUInt64LE() | 1n;
     const entropy = randomBytes(ENTROPY_BYTES);
-    this.#socket.write(resumeMessage({ nonce, hostTimeUs: wallClockUs(), entropy, hostname }));
+    this.#socket.write(
+      resumeMessage({ nonce, hostTimeUs: wallClockUs(), entropy, hostname, closes: isOther }),
+    );
     return await this.waitFor(({ resumed, state }) => resumed === nonce || state !== "running", signal);
   }
 

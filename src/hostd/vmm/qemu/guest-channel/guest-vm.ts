@@ -13,7 +13,7 @@ import type { ListeningPort, Phase, StartPath, Vm, VmExit, VmSink } from "../../
 import { EXEC_VERSION, type GuestState, LISTEN_VERSION, SAVE_VERSION } from "../guest-protocol/protocol.ts";
 import type { Qmp } from "../monitor/qmp.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
-import { Agent } from "./agent.ts";
+import { Agent, type GoingOn } from "./agent.ts";
 import { InlineOutput } from "./inline-output.ts";
 import { readCursor } from "./log-cursor.ts";
 import { LogPump } from "./log-pump.ts";
@@ -145,10 +145,10 @@ export class GuestVm implements Vm {
   }
 
   /**
-   * Lets a workload that stands still go on: with new clock and entropy, and after the program of its
-   * image that is to run then. Rejects when one of these fails.
+   * Lets a workload that stands still go on: with new clock and entropy, and in another VM after the
+   * program of its image that is to run then. Rejects when one of these fails.
    */
-  async thaw(hostname: string, signal: AbortSignal): Promise<void> {
+  async thaw(how: GoingOn, signal: AbortSignal): Promise<void> {
     if (this.guest.state !== "running") return;
     // A pause: how the clocks are related is unknown.
     this.#agent.resetClock();
@@ -158,8 +158,8 @@ export class GuestVm implements Vm {
         signal,
         () => new Error("the guest does not confirm new entropy"),
       );
-      const { hasHook } = await this.#agent.renew(hostname, limit.signal);
-      if (hasHook) await this.#runHook(signal);
+      const { hasHook } = await this.#agent.renew(how, limit.signal);
+      if (hasHook && how.isOther) await this.#runHook(signal);
       await this.#agent.thaw(limit.signal);
     } else {
       // A freeze that was not answered in time may still come.
@@ -245,7 +245,7 @@ export class GuestVm implements Vm {
   }
 
   #requireRunning(): void {
-    if (this.#isFrozen) throw new ExecError("not_running", "the machine is being suspended");
+    if (this.#isFrozen) throw new ExecError("not_running", "the machine is being saved");
     if (this.#isDetached || this.#agent.isClosed || this.guest.state !== "running")
       throw new ExecError("not_running", "the machine's process has ended");
     // A VM that an earlier hostd launched.

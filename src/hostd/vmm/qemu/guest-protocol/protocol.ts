@@ -171,6 +171,8 @@ export interface Resumption {
   readonly entropy: Buffer;
   /** Empty: the present one. */
   readonly hostname: string;
+  /** Ends its connections with others, of which an earlier VM had the other end. */
+  readonly closes: boolean;
 }
 
 /** Stops the workload. @param closes ends its connections with others */
@@ -178,14 +180,14 @@ export function freezeMessage(closes: boolean): Buffer {
   return encodeFrame(MESSAGE.freeze, new TlvWriter().put(TAG.close, Buffer.of(closes ? 1 : 0)).finish());
 }
 
-/** Makes a guest with a stopped workload new: clock, entropy, hostname; old connections end. */
-export function resumeMessage({ nonce, hostTimeUs, entropy, hostname }: Resumption): Buffer {
+/** Makes a guest with a stopped workload new: clock, entropy, hostname. */
+export function resumeMessage({ nonce, hostTimeUs, entropy, hostname, closes }: Resumption): Buffer {
   const body = new TlvWriter()
     .putU64(TAG.nonce, nonce)
     .putU64(TAG.hostTime, BigInt(Math.round(hostTimeUs)))
     .put(TAG.entropy, entropy)
     .put(TAG.hostname, hostname)
-    .put(TAG.close, Buffer.of(1));
+    .put(TAG.close, Buffer.of(closes ? 1 : 0));
   return encodeFrame(MESSAGE.resume, body.finish());
 }
 

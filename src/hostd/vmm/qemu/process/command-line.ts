@@ -65,7 +65,7 @@ export function qemuArguments(spec: QemuSpec): string[] {
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
     ...[
       "-machine",
-      `q35,vmport=off,smm=off,usb=off,sata=off,smbus=off,hpet=off,dump-guest-core=off${spec.memory ? ",memory-backend=ram" : ""}`,
+      `q35,vmport=off,smm=off,usb=off,sata=off,smbus=off,hpet=off,dump-guest-core=off${spec.memory ? ",memory-backend=ram" : ""}${spec.withoutMemory ? ",suppress-vmdesc=on" : ""}`,
     ],
     ...(spec.memory ? memoryFile(spec.memory, shape) : []),
     ...["-accel", isKvm ? "kvm" : `tcg,thread=multi,tb-size=${TRANSLATION_MB}`],

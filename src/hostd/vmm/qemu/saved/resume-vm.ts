@@ -68,7 +68,7 @@ export async function resumeVm(
     await qmp.execute("cont");
     await vm.join(lifetime);
     phases.mark("vmm.resume");
-    await vm.thaw(workload.hostname, lifetime);
+    await vm.thaw({ hostname: workload.hostname, isOther: true }, lifetime);
     vm.startedAtUs = wallClockUs();
     phases.mark("vmm.report");
     vm.phases = phases.all();

@@ -1,4 +1,13 @@
-import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { chmod, open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { syncFolder } from "../../../../lib/stores/durable-file.ts";
@@ -35,6 +44,8 @@ export class SavedVms {
   constructor(dir: string) {
     this.#root = join(dir, "saved");
     makePrivateFolder(this.#root);
+    for (const name of readdirSync(this.#root))
+      if (name.endsWith(DRAFT)) rmSync(join(this.#root, name), { recursive: true, force: true });
   }
 
   /** Returns the folder of a saved VM, whether it exists or not. Throws for what cannot be a name. */
@@ -59,12 +70,6 @@ export class SavedVms {
     const manifest = JSON.parse(readFileSync(join(this.path(name), MANIFEST), "utf8")) as SavedManifest;
     if (manifest.format !== FORMAT) throw new Error("the saved VM has another format");
     return manifest;
-  }
-
-  /** Removes the drafts of an earlier hostd. */
-  async removeDrafts(): Promise<void> {
-    const drafts = readdirSync(this.#root).filter((name) => name.endsWith(DRAFT));
-    await Promise.all(drafts.map((name) => rm(join(this.#root, name), { recursive: true, force: true })));
   }
 
   /** Makes an empty draft, in place of one that is left. */

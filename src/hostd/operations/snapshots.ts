@@ -1,0 +1,86 @@
+import { describeError, logger } from "../../lib/runtime/log.ts";
+import { TimeLimit } from "../../lib/runtime/wait.ts";
+import type { Ledger } from "../capacity/ledger.ts";
+import { type Machine, type MachineId, savedMbOf } from "../machines/machine.ts";
+import { snapshotMade, wantsSnapshot } from "../machines/snapshot.ts";
+import type { Vmm } from "../vmm/vmm.ts";
+import type { MachineRuntime } from "./machine-runtime.ts";
+import { neededMb } from "./suspend-operation.ts";
+
+export interface SnapshotParts {
+  readonly vmm: Pick<Vmm, "save" | "dropSaved">;
+  readonly ledger: Pick<Ledger, "allocateSaved" | "setSaved">;
+  readonly closing: AbortSignal;
+  /** Removes snapshots of an organisation, the longest unused first. False: there is no room for one more. */
+  readonly makeRoom: (org: string, keep: MachineId, neededMb: number) => boolean;
+}
+
+const SAVE_TIMEOUT_MS = 120_000;
+
+/** Returns the name of the snapshot that is made of a VM. */
+export function snapshotName(vmId: string): string {
+  return `${vmId}-ready`;
+}
+
+/** Saves one machine when it is ready, if its configuration wants that. The machine goes on. */
+export class Snapshots {
+  readonly #runtime: MachineRuntime;
+  readonly #parts: SnapshotParts;
+  /** VM of which one was made, or tried. */
+  #triedVmId: string | undefined;
+  #underWay: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
+
+  constructor(runtime: MachineRuntime, parts: SnapshotParts) {
+    this.#runtime = runtime;
+    this.#parts = parts;
+  }
+
+  /** Begins a snapshot that is wanted, after what is under way: no start waits for it. */
+  changed(machine: Machine): void {
+    const { vmId } = machine;
+    if (!this.#parts.vmm.save || vmId === undefined || vmId === this.#triedVmId) return;
+    if (this.#underWay || !wantsSnapshot(machine)) return;
+    this.#triedVmId = vmId;
+    setImmediate(() => this.#begin(vmId));
+  }
+
+  /** Ends the snapshot under way: something else is to be done with the VM. */
+  async cancel(): Promise<void> {
+    this.#underWay?.abort.abort(new Error("the machine is stopped or suspended"));
+    await this.#underWay?.done;
+  }
+
+  #begin(vmId: string): void {
+    if (this.#parts.closing.aborted || this.#runtime.vm?.id !== vmId) return;
+    const abort = new AbortController();
+    const signal = AbortSignal.any([abort.signal, this.#parts.closing]);
+    const done = this.#make(vmId, signal)
+      .catch((error: unknown) => {
+        const details = { machine_id: this.#runtime.id, error: describeError(error) };
+        logger.warn("a machine could not be saved for later starts", details);
+      })
+      .finally(() => {
+        this.#underWay = undefined;
+        const { machine } = this.#runtime;
+        if (machine.state !== "suspending") this.#parts.ledger.setSaved(machine.id, savedMbOf(machine));
+      });
+    this.#underWay = { abort, done };
+  }
+
+  async #make(vmId: string, signal: AbortSignal): Promise<void> {
+    const { vmm, ledger, makeRoom } = this.#parts;
+    const { machine } = this.#runtime;
+    const { id, spec } = machine;
+    if (!vmm.save || !spec.image || !wantsSnapshot(machine)) return;
+    const { cpus, memoryMb } = spec.resources;
+    if (!makeRoom(spec.org, id, neededMb(machine))) throw new Error("its organisation has no room for it");
+    ledger.allocateSaved(id, savedMbOf(machine) + neededMb(machine));
+    const name = snapshotName(vmId);
+    using limit = new TimeLimit(SAVE_TIMEOUT_MS, signal, () => new Error("it took too long"));
+    const options = { name, goesOn: true, shape: { cpus, memoryMb }, rootfs: spec.image.rootfs };
+    const { bytes } = await vmm.save(vmId, options, limit.signal);
+    const of = { vmId, instanceId: spec.instanceId, name, bytes };
+    await this.#runtime.note((now, at) => snapshotMade(now, of, at));
+    if (this.#runtime.machine.snapshot?.name !== name) await vmm.dropSaved?.(name);
+  }
+}
