@@ -120,13 +120,20 @@ export class QemuVmm implements Vmm {
     await this.#saved.drop(name);
   }
 
-  /** Lets a VM go on that was saved, or was to be. */
+  /** Lets a VM go on that was saved, or was to be. Ends one that does not, so that its end is noticed. */
   async #goOn(vm: GuestVm): Promise<void> {
     const { dirs } = this.#options;
-    const signal = AbortSignal.timeout(ADOPT_TIMEOUT_MS);
-    await vm.qmp.execute("cont");
-    dirs.endSaving(vm.id);
-    await vm.thaw({ hostname: "", isOther: false }, signal);
+    try {
+      await vm.qmp.execute("cont");
+      await vm.thaw({ hostname: "", isOther: false }, AbortSignal.timeout(ADOPT_TIMEOUT_MS));
+      dirs.endSaving(vm.id);
+    } catch (err) {
+      // The next hostd lets it go on.
+      if (vm.isDetached) throw err;
+      logger.error("a VM did not go on after a save", { vmId: vm.id, error: describeError(err) });
+      await endProcesses(dirs, vm.id);
+      throw err;
+    }
   }
 
   async destroy(vmId: string): Promise<void> {

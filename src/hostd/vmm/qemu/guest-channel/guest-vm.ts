@@ -100,7 +100,7 @@ export class GuestVm implements Vm {
     }
   }
 
-  get #isDetached(): boolean {
+  get isDetached(): boolean {
     return this.#detached !== undefined;
   }
 
@@ -212,7 +212,7 @@ export class GuestVm implements Vm {
   }
 
   watchPorts(ports: readonly number[], onChange: (ports: readonly ListeningPort[]) => void): boolean {
-    if (this.#isDetached || this.guest.protocol < LISTEN_VERSION) return false;
+    if (this.isDetached || this.guest.protocol < LISTEN_VERSION) return false;
     this.#agent.onListening = onChange;
     this.#agent.listen(ports);
     return true;
@@ -246,7 +246,7 @@ export class GuestVm implements Vm {
 
   #requireRunning(): void {
     if (this.#isFrozen) throw new ExecError("not_running", "the machine is being saved");
-    if (this.#isDetached || this.#agent.isClosed || this.guest.state !== "running")
+    if (this.isDetached || this.#agent.isClosed || this.guest.state !== "running")
       throw new ExecError("not_running", "the machine's process has ended");
     // A VM that an earlier hostd launched.
     if (this.guest.protocol < EXEC_VERSION)
@@ -267,7 +267,7 @@ export class GuestVm implements Vm {
 
   /** Reports the exit once all lines before it are delivered, or do not come. */
   async #onExit({ exit }: GuestState): Promise<void> {
-    if (this.#isDetached) return;
+    if (this.isDetached) return;
     const exitedAtUs = this.toHost(exit.atUs);
     await this.#pump.drainedUpTo(exit.lastLine, LAST_LINES_TIMEOUT_MS);
     this.#exit.resolve({
@@ -280,7 +280,7 @@ export class GuestVm implements Vm {
   }
 
   async #onClosed(): Promise<void> {
-    if (this.#isDetached) return;
+    if (this.isDetached) return;
     const exitedAtUs = wallClockUs();
     await this.#pump.drained();
     await endsWithin(LAST_EVENT_TIMEOUT_MS, this.qmp.closed);

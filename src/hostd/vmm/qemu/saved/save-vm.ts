@@ -35,9 +35,9 @@ export async function saveVm(
     throw new Error(`VMs with more than ${MAX_MEMORY_MB} MB cannot be saved`);
   const { dirs } = host;
   const runDir = dirs.runDir(vm.id);
+  dirs.markSaving(vm.id);
   await vm.freeze(!goesOn, signal);
   const { qmp } = vm;
-  dirs.markSaving(vm.id);
   await qmp.execute("stop");
   signal.throwIfAborted();
   const memory = { val: 0, size: shape.memoryMb * MB, filename: DRAFTS.memory };
