@@ -1,10 +1,10 @@
 import { once } from "node:events";
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { LogLine, ResumeFrom, Vm, Workload } from "../../src/hostd/vmm/vmm.ts";
-import { type Bench, openBench, plainWorkload } from "./vmm-fixture.ts";
+import { type Bench, openBench, openVmm, plainWorkload } from "./vmm-fixture.ts";
 
 const SHAPE = { cpus: 1, memoryMb: 256 };
 const WAIT = { timeout: 60_000, interval: 50 };
@@ -162,4 +162,30 @@ test("a program whose save is called off goes on in its VM, and no command of a 
   expect(counts(lines).map(({ memory }) => memory)).toEqual(lines.map((_, index) => index + 1));
   expect(readdirSync(join(bench.dir, "saved"))).toEqual([]);
   await bench.vmm.destroy(vm.id);
+});
+
+test("the next hostd lets a program go on whose save was cut off", async () => {
+  const own = await openBench({ startPaths: ["cold"] });
+  const { vm, lines } = await own.launch(["sh", "-c", COUNT]);
+  await expect.poll(() => lines.length, WAIT).toBeGreaterThan(1);
+  const options = { name: vm.id, goesOn: false, shape: SHAPE, rootfs: own.image };
+  const cutOff = own.vmm.save?.(vm.id, options, new AbortController().signal).catch(() => "cut off");
+  await expect
+    .poll(() => existsSync(join(own.dir, "vms", vm.id, "saving")), { ...WAIT, interval: 1 })
+    .toBe(true);
+  await own.vmm.close();
+  expect(await cutOff).toBe("cut off");
+
+  const next = await openVmm(own.dir, { startPaths: ["cold"] });
+  const adopted = await next.adopt(vm.id, { onLog: (line) => void lines.push(line) });
+
+  expect(adopted?.id).toBe(vm.id);
+  const before = lines.length;
+  await expect.poll(() => lines.length, WAIT).toBeGreaterThan(before + 1);
+  const numbers = [...new Set(counts(lines).map(({ memory }) => memory))];
+  expect(numbers).toEqual(numbers.map((_, index) => index + 1));
+  expect(readdirSync(join(own.dir, "saved"))).toEqual([]);
+  await next.destroy(vm.id);
+  await next.close();
+  await own.close();
 });

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { renameSync } from "node:fs";
+import { lstatSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { SavedVm, SaveOptions } from "../../vmm.ts";
@@ -11,10 +11,12 @@ import { savedKey } from "./saved-key.ts";
 import { linkFile, SAVED_FILES, type SavedVms } from "./saved-vms.ts";
 
 /** Written by QEMU into its own folder. */
-const DRAFTS = { memory: "memory.save", devices: "devices.save" } as const;
+const DRAFTS = { memory: "memory.save", devices: "devices.save", above: "above.save" } as const;
 const MB = 1024 * 1024;
-/** From this size on, a part of the memory lies elsewhere. */
-const MAX_MEMORY_MB = 2_815;
+/** Where QEMU's q35 puts memory: from this size on, only so much of it is below the devices. */
+const SPLIT_FROM_MB = 2_816;
+const BELOW_MB = 2_048;
+const ABOVE_FROM_MB = 4_096;
 const MEMORY_TIMEOUT_MS = 60_000;
 const DEVICES_TIMEOUT_MS = 20_000;
 const HOLES_TIMEOUT_MS = 60_000;
@@ -31,8 +33,6 @@ export async function saveVm(
   { name, goesOn, shape, rootfs }: SaveOptions,
   signal: AbortSignal,
 ): Promise<SavedVm> {
-  if (shape.memoryMb > MAX_MEMORY_MB)
-    throw new Error(`VMs with more than ${MAX_MEMORY_MB} MB cannot be saved`);
   const { dirs } = host;
   const runDir = dirs.runDir(vm.id);
   dirs.markSaving(vm.id);
@@ -40,9 +40,12 @@ export async function saveVm(
   const { qmp } = vm;
   await qmp.execute("stop");
   signal.throwIfAborted();
-  const memory = { val: 0, size: shape.memoryMb * MB, filename: DRAFTS.memory };
-  await qmp.execute("pmemsave", memory, MEMORY_TIMEOUT_MS);
-  signal.throwIfAborted();
+  const parts = memoryParts(shape.memoryMb);
+  for (const { file, fromMb, sizeMb } of parts) {
+    const part = { val: fromMb * MB, size: sizeMb * MB, filename: file };
+    await qmp.execute("pmemsave", part, MEMORY_TIMEOUT_MS);
+    signal.throwIfAborted();
+  }
   // Its name tells where it comes from; it is what saves all but memory.
   const devices = { filename: DRAFTS.devices, live: false };
   await qmp.execute("xen-save-devices-state", devices, DEVICES_TIMEOUT_MS);
@@ -51,7 +54,9 @@ export async function saveVm(
   const draft = await saved.draft(name);
   for (const each of ["memory", "devices"] as const)
     renameSync(join(runDir, DRAFTS[each]), join(draft, SAVED_FILES[each]));
-  await digHoles(join(draft, SAVED_FILES.memory), signal);
+  const memory = join(draft, SAVED_FILES.memory);
+  await digHoles(memory, signal);
+  for (const { file, atMb } of parts.slice(1)) await append(join(runDir, file), memory, atMb, signal);
   const scratch = join(runDir, VM_FILES.scratch);
   if (goesOn) await copySparse(scratch, join(draft, SAVED_FILES.scratch), signal);
   else linkFile(scratch, join(draft, SAVED_FILES.scratch));
@@ -63,6 +68,21 @@ export async function saveVm(
 /** Copies a disk. Its holes stay holes; where the file system can, nothing is copied. */
 export async function copySparse(from: string, to: string, signal: AbortSignal): Promise<void> {
   await execute("cp", ["--sparse=always", "--reflink=auto", "--no-dereference", "--", from, to], { signal });
+}
+
+/** The parts of a guest's memory: addresses, and where they are in its memory file. */
+function memoryParts(memoryMb: number) {
+  if (memoryMb < SPLIT_FROM_MB) return [{ file: DRAFTS.memory, fromMb: 0, sizeMb: memoryMb, atMb: 0 }];
+  const above = { file: DRAFTS.above, fromMb: ABOVE_FROM_MB, sizeMb: memoryMb - BELOW_MB, atMb: BELOW_MB };
+  return [{ file: DRAFTS.memory, fromMb: 0, sizeMb: BELOW_MB, atMb: 0 }, above];
+}
+
+/** Moves a file to a place in another. */
+async function append(from: string, to: string, atMb: number, signal: AbortSignal): Promise<void> {
+  if (!lstatSync(from).isFile()) throw new Error(`${from} is no file`);
+  const places = [`if=${from}`, `of=${to}`, `seek=${atMb}`, "bs=1M", "conv=sparse,notrunc"];
+  await execute("dd", ["status=none", ...places], { signal });
+  rmSync(from);
 }
 
 /** Frees the pages of zeros of a file. */
