@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { LogLine, ResumeFrom, Vm, Workload } from "../../src/hostd/vmm/vmm.ts";
 import { type Bench, openBench, openVmm, plainWorkload } from "./vmm-fixture.ts";
+import { WarmPool } from "./warm-pool.ts";
 
 const SHAPE = { cpus: 1, memoryMb: 256 };
 const WAIT = { timeout: 60_000, interval: 50 };
@@ -187,5 +188,34 @@ test("the next hostd lets a program go on whose save was cut off", async () => {
   expect(readdirSync(join(own.dir, "saved"))).toEqual([]);
   await next.destroy(vm.id);
   await next.close();
+  await own.close();
+});
+
+test("a machine that began in a warm VM is saved as any other", async () => {
+  const pool = await WarmPool.open();
+  const { bench: own } = pool;
+  await pool.fill(1);
+  const { vm, lines } = await own.launch(["sh", "-c", COUNT]);
+  expect(vm.startPath).toBe("warm");
+  await expect.poll(() => lines.length, WAIT).toBeGreaterThan(1);
+  const options = { name: vm.id, goesOn: false, shape: SHAPE, rootfs: own.image };
+  await own.vmm.save?.(vm.id, options, new AbortController().signal);
+  await own.vmm.destroy(vm.id);
+
+  const before = lines.length;
+  const resumed = await own.vmm.launch(
+    {
+      ...{ vmId: "resumed", shape: SHAPE, workload: plainWorkload(own.image, ["true"]) },
+      sink: { onLog: (line) => void lines.push(line) },
+      resumeFrom: { name: vm.id, isKept: false },
+    },
+    new AbortController().signal,
+  );
+
+  expect(resumed).toMatchObject({ startPath: "resume", resumeFailure: undefined });
+  await expect.poll(() => lines.length, WAIT).toBeGreaterThan(before + 2);
+  const expected = lines.map((_, index) => index + 1);
+  expect(counts(lines).map(({ memory }) => memory)).toEqual(expected);
+  expect(counts(lines).map(({ disk }) => disk)).toEqual(expected);
   await own.close();
 });
