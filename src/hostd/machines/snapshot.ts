@@ -1,6 +1,14 @@
 import type { Change, Machine, Snapshot } from "./machine.ts";
 import { nextGeneration, type Stamp } from "./stamp.ts";
 
+/** A snapshot that was made of a run. */
+export interface MadeSnapshot {
+  readonly vmId: string;
+  readonly instanceId: string;
+  readonly name: string;
+  readonly bytes: number;
+}
+
 /** A version whose snapshots do not work is not saved again after so many. */
 const MAX_FAILURES = 3;
 
@@ -26,11 +34,7 @@ export function usableSnapshot({ snapshot, spec }: Machine): Snapshot | undefine
 }
 
 /** Records the snapshot of a run. Undefined: the run, or its version, is over. */
-export function snapshotMade(
-  machine: Machine,
-  of: { readonly vmId: string; readonly instanceId: string; readonly name: string; readonly bytes: number },
-  at: Stamp,
-): Change | undefined {
+export function snapshotMade(machine: Machine, of: MadeSnapshot, at: Stamp): Change | undefined {
   const { vmId, instanceId, name, bytes } = of;
   if (machine.vmId !== vmId || machine.spec.instanceId !== instanceId || !wantsSnapshot(machine))
     return undefined;

@@ -389,8 +389,12 @@ export class Driver {
             ? suspendFailed(machine, "SUSPEND_INTERRUPTED", "the host's daemon restarted: it goes on", at)
             : undefined;
       });
-      if (isTaken) this.#resumeStop();
-      else runtime.tearDown(vmId);
+      if (isTaken) {
+        await this.#snapshots.adopt(vm.id);
+        this.#resumeStop();
+      } else {
+        runtime.tearDown(vmId);
+      }
     } else if (this.machine.vmId !== vmId) {
       return;
     } else if (this.machine.state === "starting") {

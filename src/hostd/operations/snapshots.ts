@@ -2,13 +2,13 @@ import { describeError, logger } from "../../lib/runtime/log.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import { type Machine, type MachineId, savedMbOf } from "../machines/machine.ts";
-import { snapshotMade, wantsSnapshot } from "../machines/snapshot.ts";
+import { type MadeSnapshot, snapshotMade, wantsSnapshot } from "../machines/snapshot.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import { neededMb } from "./suspend-operation.ts";
 
 export interface SnapshotParts {
-  readonly vmm: Pick<Vmm, "save" | "dropSaved">;
+  readonly vmm: Pick<Vmm, "save" | "saved" | "hasSaved" | "dropSaved">;
   readonly ledger: Pick<Ledger, "allocateSaved" | "setSaved">;
   readonly closing: AbortSignal;
   /** Removes snapshots of an organisation, the longest unused first. False: there is no room for one more. */
@@ -42,6 +42,19 @@ export class Snapshots {
     if (this.#underWay || !wantsSnapshot(machine)) return;
     this.#triedVmId = vmId;
     setImmediate(() => this.#begin(vmId));
+  }
+
+  /** After a restart of hostd: takes over what was saved and not noted. A run that has been ready for long is not saved. */
+  async adopt(vmId: string): Promise<void> {
+    this.#triedVmId = vmId;
+    const { vmm, ledger } = this.#parts;
+    const { spec, snapshot } = this.#runtime.machine;
+    const name = snapshotName(vmId);
+    if (vmm.hasSaved?.(name) && snapshot?.name !== name) {
+      const bytes = (await vmm.saved?.())?.find((each) => each.name === name)?.bytes ?? 0;
+      await this.#note({ vmId, instanceId: spec.instanceId, name, bytes });
+      ledger.setSaved(this.#runtime.id, savedMbOf(this.#runtime.machine));
+    }
   }
 
   /** Ends the snapshot under way: something else is to be done with the VM. */
@@ -79,8 +92,12 @@ export class Snapshots {
     using limit = new TimeLimit(SAVE_TIMEOUT_MS, signal, () => new Error("it took too long"));
     const options = { name, goesOn: true, shape: { cpus, memoryMb }, rootfs: spec.image.rootfs };
     const { bytes } = await vmm.save(vmId, options, limit.signal);
-    const of = { vmId, instanceId: spec.instanceId, name, bytes };
-    await this.#runtime.note((now, at) => snapshotMade(now, of, at));
-    if (this.#runtime.machine.snapshot?.name !== name) await vmm.dropSaved?.(name);
+    await this.#note({ vmId, instanceId: spec.instanceId, name, bytes });
+  }
+
+  /** Records what was saved, or removes it when its run is over. */
+  async #note(made: MadeSnapshot): Promise<void> {
+    await this.#runtime.note((now, at) => snapshotMade(now, made, at));
+    if (this.#runtime.machine.snapshot?.name !== made.name) await this.#parts.vmm.dropSaved?.(made.name);
   }
 }
