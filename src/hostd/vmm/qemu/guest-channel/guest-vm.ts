@@ -124,6 +124,11 @@ export class GuestVm implements Vm {
     await this.#agent.sync(this.#pump.lastDelivered, signal);
   }
 
+  /** Number of the last line that is stored. */
+  get lastStored(): number {
+    return this.#pump.lastDelivered;
+  }
+
   /** Resolves when the lines that have come are stored. */
   untilStored(): Promise<void> {
     return this.#pump.drained();

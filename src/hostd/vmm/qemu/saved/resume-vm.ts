@@ -34,7 +34,7 @@ export async function resumeVm(
   const { vmId, shape, workload, sink, stored } = request;
   const { dirs } = host;
   const startPath = from.isKept ? "snapshot" : "resume";
-  const { key, cursor } = saved.manifest(from.name);
+  const { key, lastLine } = saved.manifest(from.name);
   if (key !== savedKey(host, shape, workload.rootfs))
     throw new Error("this host has changed since it was saved");
   const folder = saved.path(from.name);
@@ -56,7 +56,7 @@ export async function resumeVm(
   const { qmp, lifetime } = running;
   await loadDevices(running, dirs.runDir(vmId), join(folder, SAVED_FILES.devices));
   phases.mark("vmm.restore");
-  if (cursor.number > 0) writeCursor(dirs.logCursor(vmId), from.isKept ? { number: cursor.number } : cursor);
+  if (lastLine > 0) writeCursor(dirs.logCursor(vmId), lastLine);
   // Before the guest runs, so that it does not take its old session for one that has ended.
   const agent = await Agent.connect(dirs.runDir(vmId));
   const vm = new GuestVm({ id: vmId, startPath, dirs, qmp, sink, notBeforeUs: phases.startUs }, agent);
@@ -89,13 +89,11 @@ async function loadDevices({ qmp, lifetime }: RunningQemu, runDir: string, file:
   await done;
 }
 
-function writeCursor(
-  file: string,
-  cursor: { readonly number: number; readonly sequence?: number | undefined },
-): void {
+/** Lets the output go on behind a line. Without a place in the machine's log, which may have lines of other runs since. */
+function writeCursor(file: string, number: number): void {
   const writer = new LogCursor(file);
   try {
-    writer.write(cursor);
+    writer.write({ number });
   } finally {
     writer.close();
   }

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { SavedVm, SaveOptions } from "../../vmm.ts";
 import type { GuestVm } from "../guest-channel/guest-vm.ts";
-import { readCursor } from "../guest-channel/log-cursor.ts";
 import { VM_FILES } from "../process/command-line.ts";
 import type { QemuHost } from "../process/start-qemu.ts";
 import { savedKey } from "./saved-key.ts";
@@ -61,8 +60,8 @@ export async function saveVm(
   if (goesOn) await copySparse(scratch, join(draft, SAVED_FILES.scratch), signal);
   else linkFile(scratch, join(draft, SAVED_FILES.scratch));
   signal.throwIfAborted();
-  const cursor = readCursor(dirs.logCursor(vm.id));
-  return await saved.commit(name, { key: savedKey(host, shape, rootfs), shape, cursor });
+  const { lastStored } = vm;
+  return await saved.commit(name, { key: savedKey(host, shape, rootfs), shape, lastLine: lastStored });
 }
 
 /** Copies a disk. Its holes stay holes; where the file system can, nothing is copied. */

@@ -13,7 +13,6 @@ import { join } from "node:path";
 import { syncFolder } from "../../../../lib/stores/durable-file.ts";
 import { makePrivateFolder } from "../../../../lib/stores/private-folder.ts";
 import type { SavedVm, Shape } from "../../vmm.ts";
-import type { Cursor } from "../guest-channel/log-cursor.ts";
 
 /** What a saved VM is made of. Written last: a folder without it is none. */
 export interface SavedManifest {
@@ -21,8 +20,8 @@ export interface SavedManifest {
   /** Of all that the saved VM depends on. */
   readonly key: string;
   readonly shape: Shape;
-  /** The last line that was delivered. */
-  readonly cursor: Cursor;
+  /** Number of the last line that is stored. */
+  readonly lastLine: number;
 }
 
 /** The files of a saved VM. */
@@ -81,10 +80,10 @@ export class SavedVms {
   }
 
   /** Makes a draft the saved VM, on disk and whole. */
-  async commit(name: string, { key, shape, cursor }: Omit<SavedManifest, "format">): Promise<SavedVm> {
+  async commit(name: string, { key, shape, lastLine }: Omit<SavedManifest, "format">): Promise<SavedVm> {
     const folder = this.path(name);
     const draft = folder + DRAFT;
-    const manifest: SavedManifest = { format: FORMAT, key, shape, cursor };
+    const manifest: SavedManifest = { format: FORMAT, key, shape, lastLine };
     await writeFile(join(draft, MANIFEST), JSON.stringify(manifest), { mode: PRIVATE_FILE });
     for (const file of [...Object.values(SAVED_FILES), MANIFEST]) await makePrivate(join(draft, file));
     await syncFolder(draft);
