@@ -3,6 +3,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { LogStore } from "../../src/hostd/logs/log-store.ts";
 import type { LogLine, ResumeFrom, Vm, Workload } from "../../src/hostd/vmm/vmm.ts";
 import { type Bench, openBench, openVmm, plainWorkload } from "./vmm-fixture.ts";
 import { WarmPool } from "./warm-pool.ts";
@@ -120,6 +121,37 @@ test("a program is started anew when its hook fails", async () => {
   expect(resumed.resumeFailure).toContain("/.fly/restore failed: code 3");
   expect(again.map(({ text }) => text)).toEqual(["anew"]);
   await bench.vmm.destroy(resumed.id);
+});
+
+test("the log of a machine has each line of a suspended program once", async () => {
+  const limits = { machineKb: 1_024, orgKb: 4_096 };
+  const logs = new LogStore({ dir: join(bench.dir, "logs"), limits, owners: [], onDeath: () => {} });
+  const sink = logs.sink({ id: "m", org: "acme" });
+  const { signal } = new AbortController();
+  const texts = async (): Promise<string[]> => {
+    const found: string[] = [];
+    const query = { tail: undefined, afterSequence: 0, follow: false, signal };
+    for await (const read of logs.read("m", query)) found.push(...read.map(({ text }) => text));
+    return found;
+  };
+  const request = { vmId: "logged", shape: SHAPE, sink };
+  await bench.vmm.launch({ ...request, workload: plainWorkload(bench.image, ["probe", "tick"]) }, signal);
+  await expect.poll(async () => (await texts()).length, WAIT).toBeGreaterThan(20);
+
+  await save("logged", "logged", false);
+  await bench.vmm.destroy("logged");
+  await sink.onLog({ timeUs: Date.now() * 1_000, stream: "system", text: "a line of the host" });
+  const before = (await texts()).length;
+  const workload = plainWorkload(bench.image, ["true"]);
+  const resumeFrom = { name: "logged", isKept: false };
+  const resumed = await bench.vmm.launch({ ...request, vmId: "logged-again", workload, resumeFrom }, signal);
+
+  await expect.poll(async () => (await texts()).length, WAIT).toBeGreaterThan(before + 20);
+  const ticks = (await texts()).filter((text) => text.startsWith("tick"));
+  expect(resumed.startPath).toBe("resume");
+  expect(ticks).toEqual(ticks.map((_, index) => `tick ${index + 1}`));
+  await bench.vmm.destroy(resumed.id);
+  await logs.close();
 });
 
 test("connections with others end at a suspend, and their program reads the end", async () => {
