@@ -44,6 +44,7 @@ export async function reconcileAtStart(host: ReconcileParts, machines: Machines)
   for (const machine of host.store.all()) restore(host, machine);
   // Before anything is started that is due: nobody has their memory allocated.
   await destroyLeftoverVms(host, machines);
+  await attempt("remove leftover saved VMs", () => dropLeftoverSaved(host));
   const all = machines.list();
   const takeOvers = all.map(({ id }) => adopt(machines.driver(id)));
   if (!(await endsWithin(host.limits.takeOverMs, Promise.all(takeOvers))))
