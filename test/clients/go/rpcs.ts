@@ -253,11 +253,6 @@ export const RPCS: readonly Rpc[] = [
     requests: ({ machine: machineId, nonce }) => [{ machineId, nonce }],
     fails: [{ machineId: NOBODY, nonce: "0".repeat(32) }, "MACHINE_NOT_FOUND"],
   },
-  {
-    method: `${MACHINES}/SuspendMachine`,
-    requests: undefined,
-    fails: [({ machine: machineId }) => ({ machineId }), "SUSPEND_NOT_SUPPORTED"],
-  },
   { method: `${MACHINES}/StreamLogs`, requests: theMachine, fails: noMachine },
   {
     method: `${MACHINES}/ListMachineEvents`,
@@ -271,6 +266,12 @@ export const RPCS: readonly Rpc[] = [
     requests: ({ machine }) => [{ steps: [{ start: { machineId: machine } }], key: "curl" }],
     answers: { machine: { state: "MACHINE_STATE_STARTED" } },
     fails: [{ steps: [{ start: { machineId: NOBODY } }] }, "NO_STEP_WORKED"],
+  },
+  {
+    method: `${MACHINES}/SuspendMachine`,
+    requests: theMachine,
+    answers: { machine: { state: "MACHINE_STATE_SUSPENDED" } },
+    fails: noMachine,
   },
   {
     method: `${MACHINES}/DestroyMachine`,

@@ -220,7 +220,7 @@ export class Machines {
     return this.#setCordon(machineId, false, options);
   }
 
-  /** Saves memory and stops. Not built yet: fails with `SUSPEND_NOT_SUPPORTED`. */
+  /** Saves memory and ends the VM; a start goes on where it was. */
   async suspend(machineId: string, options: Guarded = {}): Promise<Machine> {
     const { leaseNonce = "", ...scope } = options;
     const message = { machineId, leaseNonce };

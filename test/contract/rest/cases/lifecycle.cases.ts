@@ -179,8 +179,11 @@ export function lifecycleCases(rest: () => RestFleet): void {
       expect(await ok("DELETE", `${path(third.id)}?force`)).toEqual({ ok: true });
     });
 
-    test("suspend is not built yet", async () => {
-      expect(await call("POST", `${path(id)}/suspend`)).toMatchObject({ status: 501 });
+    test("a suspended machine is started where it was", async () => {
+      expect(await ok("POST", `${path(id)}/suspend`)).toEqual({ ok: true });
+      expect(await ok("GET", path(id))).toMatchObject({ state: "suspended" });
+      await ok("POST", `${path(id)}/start`);
+      expect(await ok("GET", path(id))).toMatchObject({ state: "started" });
       await ok("DELETE", `${path(id)}?force=true`);
       expect(await call("POST", `${path(id)}/suspend`)).toMatchObject({
         status: 412,
