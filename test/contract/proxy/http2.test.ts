@@ -279,6 +279,45 @@ test("a flood of settings ends its connection", async () => {
   await expect.poll(() => isClosed).toBe(true);
 });
 
+test("headers that go on in frame after frame end their connection", async () => {
+  const socket = connect(proxy.port, "127.0.0.1");
+  let isClosed = false;
+  socket.on("error", () => {}).resume();
+  socket.on("close", () => {
+    isClosed = true;
+  });
+  socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+  socket.write(frame(1, 0, 1, header("x-first", "1")));
+
+  for (let count = 0; count < 1_000 && !isClosed; count++) {
+    socket.write(frame(9, 0, 1, header(`x-${count}`, "y".repeat(100))));
+    if (count % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  await expect.poll(() => isClosed).toBe(true);
+});
+
+/** A frame: RFC 9113 section 4.1. */
+function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.writeUInt8(type, 3);
+  head.writeUInt8(flags, 4);
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** A header that is not to be remembered: RFC 7541 section 6.2.2. */
+function header(name: string, value: string): Buffer {
+  return Buffer.concat([
+    Buffer.from([0, name.length]),
+    Buffer.from(name),
+    Buffer.from([value.length]),
+    Buffer.from(value),
+  ]);
+}
+
 test("a client sees a request that breaks off at the program broken off", async () => {
   const machine = await proxy.rawMachine((socket) => {
     socket.once("data", () => {

@@ -146,6 +146,25 @@ test("a program may answer before it has the whole body, and the client sees it"
   await expect.poll(() => client.isClosed).toBe(true);
 });
 
+test("a connection to a program that has not taken the whole body is not kept", async () => {
+  let [requests, closed] = [0, 0];
+  await proxy.app("quick", (req, res) => {
+    requests += 1;
+    req.socket.once("close", () => {
+      closed += 1;
+    });
+    res.end("enough");
+  });
+  const client = new Client(proxy.port);
+
+  client.write("POST / HTTP/1.1\r\nHost: quick.localhost\r\nContent-Length: 1000000\r\n\r\nbeginning");
+
+  await expect.poll(() => client.text).toContain("enough");
+  await expect.poll(() => [requests, closed]).toEqual([1, 1]);
+  // The client still sends, and has its answer.
+  await expect.poll(() => client.isClosed).toBe(true);
+});
+
 test("the beginning of HTTP/2 may come byte by byte", async () => {
   await proxy.app("app", (_req, res) => res.end("ok"));
   const session = http2.connect("http://app.localhost", {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { listen } from "../../../src/lib/runtime/listen.ts";
@@ -10,6 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => proxy.close());
 
+const WEBSOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const ASK = "GET /chat HTTP/1.1\r\nHost: ws.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 /** Starts a program that changes to a protocol that says everything back. */
@@ -54,6 +56,37 @@ test("a WebSocket passes both ways, holds one place, and ends at both sides", as
   await expect.poll(() => client.isClosed).toBe(true);
   await expect.poll(() => proxy.router.held).toBe(0);
   expect(proxy.router.mostReleases).toBe(1);
+});
+
+test("a browser's WebSocket opens, hears, and closes", async () => {
+  const server = createServer();
+  server.on("upgrade", (req, socket) => {
+    const accept = createHash("sha1")
+      .update(`${req.headers["sec-websocket-key"]}${WEBSOCKET}`)
+      .digest("base64");
+    const lines = ["Upgrade: websocket", "Connection: Upgrade", `Sec-WebSocket-Accept: ${accept}`];
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join("\r\n")}\r\n\r\n`);
+    // A text, and then the end: RFC 6455 section 5.2.
+    socket.write(Buffer.from([0x81, 2, 0x68, 0x69]));
+    socket.on("error", () => {}).once("data", () => socket.end(Buffer.from([0x88, 2, 0x03, 0xe8])));
+  });
+  const port = await listen(server, "127.0.0.1:0", "PROGRAM");
+  proxy.stack.add("program", () => server.closeAllConnections());
+  // Not every machine knows names below localhost.
+  await proxy.app("ws", [{ id: "ws", port }], { hostname: "127.0.0.1" });
+  const socket = new WebSocket(`ws://127.0.0.1:${proxy.port}/`);
+  let [heard, code] = ["", 0];
+  socket.addEventListener("message", ({ data }) => {
+    heard = String(data);
+    socket.send("bye");
+  });
+  socket.addEventListener("close", (event) => {
+    code = event.code;
+  });
+
+  await expect.poll(() => code).toBe(1000);
+  expect(heard).toBe("hi");
+  await expect.poll(() => proxy.router.held).toBe(0);
 });
 
 test("what a client sends with its request arrives after the change", async () => {

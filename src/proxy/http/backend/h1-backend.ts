@@ -74,6 +74,10 @@ export class H1Backend {
     );
     sent.once("response", (message) => {
       progress.began();
+      // A program may answer before it has the whole body: nobody sends the rest.
+      message.once("end", () => {
+        if (!sent.writableEnded) sent.destroy();
+      });
       resolve(answerOf(sent, message));
     });
     sent.once("upgrade", (message, socket, first) => {

@@ -78,6 +78,10 @@ export class H2Backend {
         discard: () => stream.close(constants.NGHTTP2_CANCEL),
       });
     });
+    // A program may answer before it has the whole body: nobody sends the rest.
+    stream.once("end", () => {
+      if (!stream.writableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    });
     tape.play(stream, () => {
       if (outgoing.length !== undefined) stream.end();
     });

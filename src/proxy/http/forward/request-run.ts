@@ -72,6 +72,8 @@ export class RequestRun {
       this.#tape.stop();
       this.#tape.stopKeeping();
       this.record.bytesIn += this.#tape.bytes;
+      // The rest of a body that nobody wants: while it is unread, the client may not see its answer.
+      this.#exchange.body?.resume();
     }
   }
 
