@@ -41,6 +41,10 @@ export interface ReplayCacheOrder {
   readonly allowBypass: boolean;
 }
 
+/** Of the JSON form, besides `transform`, `cache` and `allow_bypass`. */
+const FIELDS: readonly string[] = [
+  ...["region", "instance", "prefer_instance", "app", "state", "elsewhere", "timeout", "fallback"],
+];
 const JSON_TYPE = "application/vnd.fly.replay+json";
 const MAX_JSON_BYTES = 64 * 1024;
 const MAX_STATE_BYTES = 8 * 1024;
@@ -84,15 +88,27 @@ export function fromJson(json: unknown): ReplayOrder {
   if (!isRecord(json)) throw new Error("the body must be a JSON object");
   const { transform, cache } = json;
   const fields = Object.fromEntries(
-    Object.entries(json).map(([key, value]) => [key, Array.isArray(value) ? value.join(",") : String(value)]),
+    FIELDS.filter((key) => json[key] !== undefined).map((key) => [key, textOf(key, json[key])]),
   );
   const asked = isRecord(cache) ? cache : undefined;
   const order = asked && {
-    ...cacheFields(String(asked["prefix"] ?? "/"), String(asked["ttl"] ?? asked["ttl_seconds"] ?? "")),
+    ...cacheFields(
+      textOf("cache.prefix", asked["prefix"] ?? "/"),
+      textOf("cache.ttl", asked["ttl"] ?? asked["ttl_seconds"] ?? ""),
+    ),
     isInvalidation: asked["invalidate"] === true,
     allowBypass: json["allow_bypass"] === true || asked["allow_bypass"] === true,
   };
   return orderOf(fields, isRecord(transform) ? transformOf(transform) : undefined, order);
+}
+
+/** Returns a text, a number, a boolean, or a list of texts as a header would have it. */
+function textOf(key: string, value: unknown): string {
+  const isList = Array.isArray(value) && value.every((each) => typeof each === "string");
+  if (isList) return value.join(",");
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
+    return String(value);
+  throw new Error(`${key} must be a text`);
 }
 
 function orderOf(
@@ -172,7 +188,7 @@ function transformOf(json: Readonly<Record<string, unknown>>): ReplayTransform {
   const path = json["path"];
   if (path !== undefined && !(typeof path === "string" && /^\/[\x21-\x7e]{0,8191}$/.test(path)))
     throw new Error("transform.path must be a path that is escaped");
-  const deleted = list(json["delete_headers"]).map(String);
+  const deleted = list(json["delete_headers"]).map((each) => textOf("transform.delete_headers", each));
   const set = list(json["set_headers"]).map((each) => {
     const { name, value } = isRecord(each) ? each : {};
     if (typeof name !== "string" || typeof value !== "string" || !NAME.test(name) || UNSAFE_VALUE.test(value))
