@@ -20,7 +20,7 @@ const PARTS = [
     "exec/spawn.c",
     "exec/command.c",
   ],
-  ...["program/files.c", "program/program.c", "program/terminal.c"],
+  ...["program/files.c", "program/program.c", "program/terminal.c", "api/api.c"],
 ];
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror"];
 const SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
@@ -54,6 +54,7 @@ test.each([
   "files",
   "listening",
   "streams",
+  "api",
 ])("the init's %s hold up under the sanitizers", (name) => {
   expect(output.split("\n")).toContain(`ok ${name}`);
 });

@@ -55,6 +55,7 @@ static void boot(void)
 	execs_init(&agent.execs, agent.epoll, &agent.channel);
 	if (!mount_kernel_filesystems())
 		fatal("kernel file systems");
+	api_init(&agent.api, agent.epoll, &agent.channel, API_SOCKET);
 	write_file("/proc/self/oom_score_adj", "-1000");
 	set_limits();
 	load_modules("/modules");
@@ -108,7 +109,8 @@ static void on_event(const struct epoll_event *event, int signals)
 		agent_on_report(&agent);
 	} else if (event->data.ptr == &agent.memory_events) {
 		agent_on_memory_limit(&agent);
-	} else if (!execs_on_event(&agent.execs, event->data.ptr)) {
+	} else if (!execs_on_event(&agent.execs, event->data.ptr) &&
+		   !api_on_event(&agent.api, event->data.ptr, (event->events & EPOLLHUP) != 0)) {
 		agent_on_output(&agent, event->data.ptr);
 	}
 }

@@ -39,13 +39,15 @@ bool agent_watch(struct agent *a, int fd, void *data)
 	return epoll_ctl(a->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-static void on_sync(struct agent *a, uint64_t nonce, uint64_t ack)
+static void on_sync(struct agent *a, uint64_t nonce, uint64_t ack, uint64_t protocol)
 {
 	if (nonce != a->session) {
 		execs_abandon(&a->execs);
+		api_abandon(&a->api);
 		a->listening.count = 0;
 	}
 	a->listening.changed = true;
+	a->api.is_served = protocol >= API_PROTOCOL;
 	a->session = nonce;
 	channel_restart(&a->channel);
 	ring_ack(&a->ring, ack);
@@ -97,7 +99,7 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 {
 	struct agent *a = agent;
 	struct tlv_reader in = { .at = body, .left = n };
-	uint64_t nonce = 0, ack = 0, request = 0, signal = 0;
+	uint64_t nonce = 0, ack = 0, request = 0, signal = 0, protocol = 0;
 	struct tlv field;
 
 	if (type == MSG_RUN || type == MSG_WARM_UP) {
@@ -115,11 +117,16 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 		listen_watch_begin(&a->listening, body, n, now_us());
 		return;
 	}
+	if (type >= MSG_API_DATA && type <= MSG_API_CLOSE) {
+		api_on_message(&a->api, type, body, n);
+		return;
+	}
 	while (tlv_next(&in, &field)) {
 		uint64_t *number = field.tag == TAG_NONCE    ? &nonce
 				   : field.tag == TAG_ACK     ? &ack
 				   : field.tag == TAG_REQUEST ? &request
 				   : field.tag == TAG_SIGNAL  ? &signal
+				   : field.tag == TAG_PROTOCOL ? &protocol
 							      : NULL;
 		if (number && !tlv_number(&field, number))
 			return;
@@ -127,7 +134,7 @@ void agent_on_frame(void *agent, uint8_t type, const uint8_t *body, size_t n)
 	if (in.broken)
 		return;
 	switch (type) {
-	case MSG_SYNC: on_sync(a, nonce, ack); break;
+	case MSG_SYNC: on_sync(a, nonce, ack, protocol); break;
 	case MSG_ACK: ring_ack(&a->ring, ack); break;
 	case MSG_FREEZE: agent_freeze(a, body, n); break;
 	case MSG_RESUME: agent_resume(a, body, n); break;
@@ -279,9 +286,12 @@ static void watch_memory(struct agent *a)
 
 void agent_update(struct agent *a)
 {
-	if (!a->channel.synced)
+	if (!a->channel.synced) {
 		execs_abandon(&a->execs);
+		api_abandon(&a->api);
+	}
 	execs_update(&a->execs);
+	api_update(&a->api);
 	finish(a);
 	watch_ports(a);
 	agent_send(a);

@@ -6,6 +6,7 @@
 #include "agent/listening.h"
 #include "agent/oom.h"
 #include "agent/thrash.h"
+#include "api/api.h"
 #include "channel/channel.h"
 #include "channel/lines.h"
 #include "channel/protocol.h"
@@ -55,6 +56,7 @@ struct agent {
 	int restore_cgroup; /* of commands while the workload stands still, or -1 */
 	struct execs execs;
 	struct listen_watch listening;
+	struct api api;
 	uint64_t session; /* nonce of the last SYNC */
 };
 

@@ -116,9 +116,10 @@ void agent_send(struct agent *a)
 		}
 		send_listening(a);
 		channel_flush(&a->channel);
-		/* Both get a turn in each round. */
+		/* All get a turn in each round. */
 		more = send_lines(a);
 		more |= execs_send(&a->execs);
+		more |= api_send(&a->api);
 	} while (more);
 	channel_flush(&a->channel);
 }

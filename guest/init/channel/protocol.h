@@ -9,16 +9,19 @@
  * A command beside the workload belongs to the session in which the host started it, and is killed
  * when that session ends. Each end sends no more data of it than the other has granted.
  *
+ * A connection of the API inside the machine also belongs to its session. The guest opens it, and each
+ * end may send API_WINDOW bytes of it, and then as many as the other has granted.
+ *
  * All times from the guest are microseconds of its CLOCK_MONOTONIC.
  */
 #pragma once
 
-#define PROTOCOL_VERSION 7
+#define PROTOCOL_VERSION 8
 #define AGENT_PORT_NAME "windhover.agent"
 
 enum message {
 	/* host to guest */
-	MSG_SYNC = 1,   /* NONCE, ACK: begins a session; the guest answers with STATE, with that nonce, and all lines after ACK */
+	MSG_SYNC = 1,   /* NONCE, ACK, PROTOCOL: begins a session; the guest answers with STATE, with that nonce, and all lines after ACK */
 	MSG_RUN = 2,    /* see `struct run_request`; only the first counts */
 	MSG_SIGNAL = 3, /* REQUEST, SIGNAL: answered by SIGNALLED */
 	MSG_ACK = 4,    /* ACK: the host has the lines up to this number */
@@ -49,6 +52,9 @@ enum message {
 	 */
 	MSG_RESUME = 15,
 	MSG_THAW = 16, /* lets the workload go on; answered by STATE */
+	MSG_API_DATA = 17,   /* CONNECTION, DATA, END: for the process that opened it */
+	MSG_API_CREDIT = 18, /* CONNECTION, CREDIT: grants as many bytes from it more */
+	MSG_API_CLOSE = 19,  /* CONNECTION: the host takes no more of it; ends once what the host sent is written */
 	/* guest to host */
 	MSG_STATE = 65,     /* after every change, and in answer to SYNC */
 	MSG_LOGS = 66,      /* NOW, LINE... */
@@ -59,6 +65,10 @@ enum message {
 	/* EXEC and EXIT_CODE, EXIT_SIGNAL, INTERRUPTED, or FAILED_STEP, ERRNO and DETAIL. The last message. */
 	MSG_EXEC_ENDED = 71,
 	MSG_LISTENING = 72, /* PORT_STATE...: all ports, at first and after every change */
+	MSG_API_OPEN = 73,   /* CONNECTION: a process has opened a connection */
+	MSG_API_INPUT = 74,  /* CONNECTION, DATA, END: from the process */
+	MSG_API_TAKEN = 75,  /* CONNECTION, CREDIT: grants as many bytes for it more */
+	MSG_API_CLOSED = 76, /* CONNECTION: it is over. The last message. */
 };
 
 enum tag {
@@ -125,6 +135,8 @@ enum tag {
 	/* of ports */
 	TAG_PORT = 80,
 	TAG_PORT_STATE = 81, /* port (2), enum port_state (1) */
+	/* of the API inside the machine */
+	TAG_CONNECTION = 86, /* number that the guest chose; not 0 */
 };
 
 enum run_state { STATE_WAITING = 0, STATE_STARTING = 1, STATE_RUNNING = 2, STATE_EXITED = 3, STATE_FAILED = 4 };

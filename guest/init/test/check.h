@@ -37,3 +37,4 @@ void test_processes(void);
 void test_files(void);
 void test_listening(void);
 void test_streams(void);
+void test_api(void);

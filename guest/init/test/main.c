@@ -12,6 +12,7 @@ int main(void)
 		{ "memory", test_memory }, { "execs", test_execs },   { "processes", test_processes }, { "files", test_files },
 		{ "listening", test_listening },
 		{ "streams", test_streams },
+		{ "api", test_api },
 	};
 
 	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {

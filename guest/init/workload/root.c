@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/api.h"
 #include "system/net.h"
 
 #define IMAGE_DIR "/image"
@@ -19,6 +20,7 @@
 #define UPPER_DIR RUN_DIR "/upper"
 #define WORK_DIR RUN_DIR "/work"
 #define UPPER_ETC UPPER_DIR "/etc"
+#define UPPER_FLY UPPER_DIR "/.fly"
 
 enum { MAX_OPEN = 16 };
 
@@ -132,11 +134,14 @@ int stage_kernel_filesystems(void)
 
 int make_upper_layer(void)
 {
-	static const char *const dirs[] = { UPPER_DIR, WORK_DIR, UPPER_DIR "/proc", UPPER_DIR "/sys", UPPER_DIR "/dev", UPPER_ETC };
+	static const char *const dirs[] = { UPPER_DIR, WORK_DIR, UPPER_DIR "/proc", UPPER_DIR "/sys", UPPER_DIR "/dev", UPPER_ETC, UPPER_FLY };
 	int err = make_directory(RUN_DIR, 0700);
 
 	for (size_t i = 0; !err && i < sizeof dirs / sizeof *dirs; i++)
 		err = make_directory(dirs[i], 0755);
+	/* Whatever the image has there is hidden by the upper layer. */
+	if (!err)
+		err = symlink(API_SOCKET, UPPER_FLY "/api") < 0 && errno != EEXIST ? errno : 0;
 	if (!err)
 		err = write_new(UPPER_ETC "/resolv.conf", RESOLVER);
 	/* Written once the hostname is known. Making a file takes longer than writing it. */
