@@ -159,6 +159,7 @@ export function hostd(context: ServiceContext, host: HostSettings): PartSpec {
     HOSTD_SCHEDULERS: here.flatMap((each) => each.schedulers.map(({ address }) => address)).join(","),
     // hostd stays with the first as long as it answers.
     HOSTD_APIS: [...here, ...elsewhere].map((each) => each.api).join(","),
+    HOSTD_APIS_REST: [...here, ...elsewhere].map((each) => each.rest).join(","),
     HOSTD_IMAGECACHE: host.imagecache,
     HOSTD_GUEST_DIR: settings.guestFolder,
     HOSTD_PORT_RANGE: host.machinePorts,

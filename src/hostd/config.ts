@@ -60,6 +60,11 @@ export const variables = {
     ),
   HOSTD_SCHEDULERS: list(address()).prefault("").describe("All scheduler replicas of the region."),
   HOSTD_APIS: list(address()).prefault("").describe("Apis to report to."),
+  HOSTD_APIS_REST: list(address())
+    .prefault("")
+    .describe(
+      "REST addresses of apis, nearest first, to which requests of programs about other machines of their app are passed on. Without any, they are answered 503.",
+    ),
   HOSTD_IMAGECACHE: address().prefault(IMAGECACHE_SOCKET).describe("The image cache beside it."),
   HOSTD_CPUS: integer(1, 65_536)
     .prefault(cpus().length * CPU_OVERCOMMIT)
@@ -163,6 +168,7 @@ export function readConfig(env: Env) {
     sealingKeyDir: values.HOSTD_SEALING_KEY_DIR ?? join(values.HOSTD_DIR, "keys"),
     schedulers: values.HOSTD_SCHEDULERS,
     apis: values.HOSTD_APIS,
+    apisRest: values.HOSTD_APIS_REST,
     imagecache: values.HOSTD_IMAGECACHE,
     capacity,
     vmm: {

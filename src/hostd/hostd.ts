@@ -11,6 +11,7 @@ import { LogStore } from "./logs/log-store.ts";
 import { Ids } from "./machines/ids.ts";
 import type { Resources } from "./machines/machine.ts";
 import { StartQueue } from "./operations/launch/start-queue.ts";
+import type { InsideApi } from "./operations/machine-sink.ts";
 import { Machines, type MachinesParts } from "./operations/machines.ts";
 import type { ReconcileParts } from "./operations/reconcile.ts";
 import { Teardowns } from "./operations/teardowns.ts";
@@ -49,6 +50,8 @@ export interface GivenParts {
   readonly disk: Pick<DiskWatch, "space">;
   readonly delivery: Host["delivery"];
   readonly isBanned: Host["isBanned"];
+  /** Serves the programs of machines. Absent: nobody does. */
+  readonly inside?: InsideApi & { open(machines: Machines): void };
   readonly clock: Clock;
   readonly closing: AbortSignal;
   /** Called when a thread that hostd cannot do without has ended. */
@@ -100,5 +103,7 @@ export function assembleHost(settings: HostSettings, given: GivenParts): Assembl
     checks: new Checks({ clock: given.clock, proxies, closing: given.closing }),
     limits,
   };
-  return { host, machines: new Machines(host), logs };
+  const machines = new Machines(host);
+  given.inside?.open(machines);
+  return { host, machines, logs };
 }

@@ -25,6 +25,7 @@ import { type HostdConfig, readConfig } from "./config.ts";
 import { hostInfoToProto, statusToProto } from "./convert-host.ts";
 import { assembleHost } from "./hostd.ts";
 import { ImageCacheClient } from "./images/imagecache-client.ts";
+import { MachineApi } from "./inside/machine-api.ts";
 import { isStartable } from "./machines/states.ts";
 import { reconcileAtStart } from "./operations/reconcile.ts";
 import { Outbox } from "./reports/outbox.ts";
@@ -63,8 +64,16 @@ async function start(config: HostdConfig, stack: Stack) {
   const disk = new DiskWatch(config.dir);
   await disk.refresh();
   const delivery = new OutboxProgress(store, systemClock);
+  const { keys: signingKeys, revocations } = access;
+  const inside = new MachineApi({
+    keys: signingKeys,
+    revocations,
+    clock: systemClock,
+    apis: config.apisRest,
+  });
+  stack.add("API inside machines", () => inside.close());
   const given = {
-    ...{ store, vmm, images, scheduling, disk, delivery },
+    ...{ store, vmm, images, scheduling, disk, delivery, inside },
     isBanned: (org: string) => access.revocations.isSuspended(org),
     ...{ clock: systemClock, closing: closing.signal, onDeath: crash },
   };
@@ -130,6 +139,7 @@ async function start(config: HostdConfig, stack: Stack) {
           revocations: access.revocations,
         }),
       ),
+    takeAudit: (audit) => inside.auditTo(audit),
     exposeMetrics: () => exposeHost({ ...host, store }),
   });
   if (config.address === undefined) identity.address = config.listen.replace(/:0$/, `:${running.port}`);

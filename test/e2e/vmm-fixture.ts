@@ -5,11 +5,12 @@ import { buildGuest } from "../../guest/build/build.ts";
 import { StartQueue } from "../../src/hostd/operations/launch/start-queue.ts";
 import { POOL_PREFIX } from "../../src/hostd/vmm/qemu/process/vm-dirs.ts";
 import { selectVmm, type VmmSettings } from "../../src/hostd/vmm/select.ts";
-import type { LogLine, Vm, Vmm, Workload } from "../../src/hostd/vmm/vmm.ts";
+import type { LogLine, Vm, Vmm, VmSink, Workload } from "../../src/hostd/vmm/vmm.ts";
 import { guestFolder } from "../../tools/lib/paths.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
-type LaunchOptions = Partial<Workload> & { readonly memoryMb?: number; readonly cpus?: number };
+type LaunchOptions = Partial<Workload> &
+  Pick<VmSink, "onConnection"> & { readonly memoryMb?: number; readonly cpus?: number };
 
 /** A VMM with a data directory and an image of its own. */
 export interface Bench {
@@ -69,11 +70,14 @@ export async function openBench(options: Partial<VmmSettings> = {}): Promise<Ben
   let count = 0;
   const launch = async (
     argv: readonly string[],
-    { memoryMb = 256, cpus = 1, ...more }: LaunchOptions = {},
+    { memoryMb = 256, cpus = 1, onConnection, ...more }: LaunchOptions = {},
   ): Promise<Launched> => {
     const lines: LogLine[] = [];
     const workload = { ...plainWorkload(image, argv), ...more };
-    const sink = { onLog: (line: LogLine) => void lines.push(line) };
+    const sink = {
+      onLog: (line: LogLine) => void lines.push(line),
+      ...(onConnection ? { onConnection } : {}),
+    };
     const vmId = `vm-${++count}`;
     const shape = { cpus, memoryMb };
     const { signal } = new AbortController();

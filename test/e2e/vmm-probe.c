@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,34 @@ static void on_signal(int number)
 	fflush(stdout);
 	if (number == SIGTERM)
 		exit(42);
+}
+
+/* Asks the API inside the machine, with a body of `n` bytes. Prints the status line, and the bytes and first bytes of the answer's body. */
+static int ask(const char *method, const char *path, size_t n)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/.fly/api" };
+	static char answer[512 * 1024];
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	size_t len = 0;
+	char *body;
+	ssize_t got;
+
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+		perror("connect");
+		return 1;
+	}
+	dprintf(fd, "%s %s HTTP/1.1\r\nHost: flaps\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", method, path, n);
+	while (n-- > 0)
+		if (write(fd, "b", 1) != 1)
+			return 2;
+	while (len < sizeof answer - 1 && (got = read(fd, answer + len, sizeof answer - 1 - len)) > 0)
+		len += (size_t)got;
+	body = strstr(answer, "\r\n\r\n");
+	if (!body)
+		return 3;
+	body += 4;
+	printf("%.*s\n%zu %.40s\n", (int)strcspn(answer, "\r"), answer, len - (size_t)(body - answer), body);
+	return 0;
 }
 
 static int serve(int port, const char *address)
@@ -210,6 +239,8 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 
+	if (strcmp(what, "ask") == 0)
+		return ask(argv[2], argv[3], argc > 4 ? (size_t)atoi(argv[4]) : 0);
 	if (strcmp(what, "serve") == 0)
 		return serve(atoi(argv[2]), argc > 3 ? argv[3] : NULL);
 	if (strcmp(what, "fetch") == 0)

@@ -50,6 +50,8 @@ void agent_freeze(struct agent *a, const uint8_t *body, size_t n)
 	if (a->state != STATE_RUNNING || a->frozen || !parse(&r, body, n))
 		return;
 	execs_abandon(&a->execs);
+	/* What the host has answered is still written. */
+	api_update(&a->api);
 	api_abandon(&a->api);
 	a->resumed = 0;
 	a->frozen = freeze_workload(FREEZE_WAIT_MS);

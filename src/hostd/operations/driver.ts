@@ -30,6 +30,7 @@ import { type DueParts, DueWork } from "./due-work.ts";
 import { type IdleStop, IdleStops } from "./idle-stops.ts";
 import { type Guard, type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
+import { sinkOf } from "./machine-sink.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
 import {
   type Accepted,
@@ -374,7 +375,7 @@ export class Driver {
       await noteSaved(runtime, this.#parts, { vmId, bytes });
       return;
     }
-    const sink = this.#parts.logs.sink({ id: runtime.id, org: this.machine.spec.org });
+    const sink = sinkOf(this.#parts, this.machine);
     const vm = await vmm.adopt(vmId, sink);
     if (vm) {
       let isTaken = false;

@@ -5,6 +5,7 @@
  * A VM serves one machine once: it is launched, runs one workload, and is destroyed. It outlives
  * hostd: the next hostd finds it with `list` and takes it over with `adopt`.
  */
+import type { Duplex } from "node:stream";
 import { abortable } from "../../lib/runtime/abort.ts";
 import type { ExecRequest, ExecSession, GuestProcess } from "./exec.ts";
 import type { OutputSession } from "./output.ts";
@@ -109,6 +110,11 @@ export interface VmSink {
    * @param cursorFile file for the number of the last line that is stored
    */
   openOutput?(cursorFile: string): OutputSession;
+  /**
+   * Takes a connection that a process of the guest has opened to the API inside the machine. Absent:
+   * the adapter closes it.
+   */
+  readonly onConnection?: (connection: Duplex) => void;
 }
 
 /** A VM to launch. */

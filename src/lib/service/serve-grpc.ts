@@ -1,4 +1,5 @@
 import type { Server } from "@grpc/grpc-js";
+import type { AuditSink } from "../audit/audit-entry.ts";
 import { AuditLog, type AuditSettings } from "../audit/audit-log.ts";
 import type { TokenVerifier } from "../auth/auth.ts";
 import type { AppLookup, RpcRules } from "../auth/rpc-rules.ts";
@@ -31,6 +32,8 @@ export interface GrpcService {
   addTo(server: Server): void;
   /** Adds the metrics that are read on demand; called when there is somebody to read them. */
   exposeMetrics?(): void;
+  /** Is given the audit log, for what is done without a call. */
+  takeAudit?(audit: AuditSink): void;
   /** Serves another protocol with the same handlers, once gRPC is served. */
   serveBeside?(calls: LocalCalls): Promise<void>;
   /** For tokens that are restricted to apps. Default: those may make no call that names a machine. */
@@ -53,6 +56,7 @@ export async function serveGrpc(
   const { listen, metricsListen, graceMs, edge } = config;
   const audit = new AuditLog(config.audit, prefix.toLowerCase());
   stack.add("audit log", () => audit.close());
+  service.takeAudit?.(audit);
   const health = new Health(services);
   const server = createServer({
     ...{ verifier: access.verifier, rules, audit },

@@ -6,6 +6,7 @@ import { SchedulingFile } from "../../../src/hostd/availability/scheduling-file.
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import { assembleHost, type GivenParts, type HostSettings } from "../../../src/hostd/hostd.ts";
 import type { PullFor, PullStep } from "../../../src/hostd/images/imagecache-client.ts";
+import { MachineApi } from "../../../src/hostd/inside/machine-api.ts";
 import type { ImageConfig } from "../../../src/hostd/machines/machine.ts";
 import { reconcileAtStart } from "../../../src/hostd/operations/reconcile.ts";
 import { OutboxProgress } from "../../../src/hostd/reports/outbox-progress.ts";
@@ -13,8 +14,9 @@ import { hostService } from "../../../src/hostd/service.ts";
 import { Store } from "../../../src/hostd/store/store.ts";
 import { SimVmm } from "../../../src/hostd/vmm/sim/sim-vmm.ts";
 import type { Vmm } from "../../../src/hostd/vmm/vmm.ts";
+import type { AuditEntry } from "../../../src/lib/audit/audit-entry.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
-import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
+import { fixedSigningKey, generateKeyPair, type SigningKeys } from "../../../src/lib/auth/keys.ts";
 import { Revocations } from "../../../src/lib/auth/revocations.ts";
 import { internalTokens } from "../../../src/lib/auth/tokens.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
@@ -84,6 +86,10 @@ export interface TestHostOptions {
   readonly maxPages?: number;
   readonly latencyMs?: number;
   readonly clock?: Clock;
+  /** REST addresses of apis. */
+  readonly apis?: readonly string[];
+  /** With which tokens of machines are signed. */
+  readonly keys?: SigningKeys;
   /** Wraps the VMM. */
   readonly vmm?: (sim: SimVmm) => Vmm;
   /** Wraps the store. */
@@ -132,7 +138,13 @@ export async function startHost(options: TestHostOptions = {}) {
   };
   const scheduling = await SchedulingFile.open(dir);
   const revocations = new Revocations();
+  const keys = options.keys ?? fixedSigningKey(KEYS.privateKey);
+  const clock = options.clock ?? systemClock;
+  const inside = new MachineApi({ keys, revocations, clock, apis: options.apis ?? [] });
+  const audited: AuditEntry[] = [];
+  inside.auditTo({ record: (entry) => void audited.push(entry) });
   const { host, machines, logs } = assembleHost(settings, {
+    inside,
     store: options.store?.(store) ?? store,
     vmm: options.vmm?.(sim) ?? sim,
     images,
@@ -140,7 +152,7 @@ export async function startHost(options: TestHostOptions = {}) {
     isBanned: (org) => revocations.isSuspended(org),
     disk: { space: undefined },
     delivery: new OutboxProgress(store, systemClock),
-    clock: options.clock ?? systemClock,
+    clock,
     closing: closing.signal,
     onDeath,
     limits: { killMs: 200, ...options.limits },
@@ -175,6 +187,7 @@ export async function startHost(options: TestHostOptions = {}) {
     sim,
     images,
     revocations,
+    audited,
     client,
     address: `127.0.0.1:${running.port}`,
     ...calls(client, host),
@@ -183,6 +196,7 @@ export async function startHost(options: TestHostOptions = {}) {
       client.close();
       await running();
       closing.abort();
+      inside.close();
       await machines.detach();
       await logs.close();
       await sim.close();

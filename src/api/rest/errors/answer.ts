@@ -1,5 +1,6 @@
 import type { Fault } from "../../../lib/faults/fault.ts";
-import { BY_CODE, BY_REASON } from "./texts.ts";
+import { HTTP_STATUS } from "../../../lib/faults/http-status.ts";
+import { BY_REASON } from "./texts.ts";
 
 /** An error as a REST client sees it. */
 export interface ErrorAnswer {
@@ -17,7 +18,7 @@ export function errorAnswer(fault: Fault, action = ""): ErrorAnswer {
   const code = fault.code.toLowerCase();
   const isTokenWrong = fault.code === "UNAUTHENTICATED";
   const text = entry.text ?? (isTokenWrong ? BAD_TOKEN : `${code}: ${fault.message}`);
-  const status = entry.status ?? BY_CODE[fault.code];
+  const status = entry.status ?? HTTP_STATUS[fault.code];
   return {
     status,
     headers: headersOf(fault, status),

@@ -100,27 +100,6 @@ export const BY_REASON: Readonly<Record<string, (fault: Fault, action: string) =
   ENCODING_NOT_SUPPORTED: () => ({ status: 415 }),
 };
 
-/** Status codes of faults whose reason has no entry. */
-export const BY_CODE: Readonly<Record<Fault["code"], number>> = {
-  INVALID_ARGUMENT: 400,
-  OUT_OF_RANGE: 400,
-  UNAUTHENTICATED: 401,
-  PERMISSION_DENIED: 403,
-  NOT_FOUND: 404,
-  DEADLINE_EXCEEDED: 408,
-  ALREADY_EXISTS: 409,
-  ABORTED: 409,
-  FAILED_PRECONDITION: 412,
-  RESOURCE_EXHAUSTED: 429,
-  // The client has gone.
-  CANCELLED: 499,
-  UNIMPLEMENTED: 501,
-  UNAVAILABLE: 503,
-  UNKNOWN: 500,
-  INTERNAL: 500,
-  DATA_LOSS: 500,
-};
-
 function overQuota({ message }: Fault): ErrorText {
   // Without ` for machine`, which clients read as a lack of room.
   return { ...FORBIDDEN, text: `permission_denied: ${message}`, more: { scope: "quota" } };

@@ -4,7 +4,6 @@ import { attribute, recordSpan, withSpan } from "../../../lib/otel/tracing.ts";
 import { abortable } from "../../../lib/runtime/abort.ts";
 import { endsWithin, TimeLimit } from "../../../lib/runtime/wait.ts";
 import type { Ports } from "../../capacity/ports.ts";
-import type { LogStore } from "../../logs/log-store.ts";
 import { startCancelled, started, startFailed, startInterrupted, starting } from "../../machines/change.ts";
 import type { Ids } from "../../machines/ids.ts";
 import type { Caller, Machine, StartCause } from "../../machines/machine.ts";
@@ -12,6 +11,7 @@ import { usableSnapshot } from "../../machines/snapshot.ts";
 import type { MachineState } from "../../machines/states.ts";
 import { LaunchError, type LaunchRequest, type Vm, type Vmm, type Workload } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
+import { type SinkParts, sinkOf } from "../machine-sink.ts";
 import { type AdmissionParts, admit } from "./admission.ts";
 import { launchFault } from "./launch-faults.ts";
 import { workload } from "./workload.ts";
@@ -24,15 +24,15 @@ export interface StartResult {
   readonly startPath: string;
 }
 
-export type LaunchParts = AdmissionParts & {
-  readonly vmm: Pick<Vmm, "launch">;
-  readonly ports: Pick<Ports, "confirm" | "release" | "restore">;
-  readonly logs: Pick<LogStore, "sink">;
-  readonly ids: Pick<Ids, "vm">;
-  /** `launchMs`: from the slot in the start queue to the process exec'ed. */
-  readonly limits: { readonly launchMs: number };
-  readonly closing: AbortSignal;
-};
+export type LaunchParts = AdmissionParts &
+  SinkParts & {
+    readonly vmm: Pick<Vmm, "launch">;
+    readonly ports: Pick<Ports, "confirm" | "release" | "restore">;
+    readonly ids: Pick<Ids, "vm">;
+    /** `launchMs`: from the slot in the start queue to the process exec'ed. */
+    readonly limits: { readonly launchMs: number };
+    readonly closing: AbortSignal;
+  };
 
 /** Refuses a call that may not change the machine. @throws Fault LEASE_HELD */
 export type Guard = (machine: Machine) => void;
@@ -187,8 +187,8 @@ function resumeFrom(machine: Machine): Pick<LaunchRequest, "resumeFrom"> {
 
 /** Launches a VM. When the VMM does not end an aborted launch in time, abandons it: the sweep destroys what comes of it. */
 async function launchOrAbandon(
-  { id, machine }: MachineRuntime,
-  { vmm, logs }: LaunchParts,
+  { machine }: MachineRuntime,
+  parts: LaunchParts,
   vmId: string,
   work: Workload,
   stored: Promise<void>,
@@ -199,11 +199,11 @@ async function launchOrAbandon(
     vmId,
     shape: { cpus, memoryMb },
     workload: work,
-    sink: logs.sink({ id, org: machine.spec.org }),
+    sink: sinkOf(parts, machine),
     stored,
     ...resumeFrom(machine),
   };
-  const launching = vmm.launch(request, signal);
+  const launching = parts.vmm.launch(request, signal);
   try {
     return await abortable(launching, signal);
   } catch (err) {

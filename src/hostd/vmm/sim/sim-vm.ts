@@ -1,5 +1,6 @@
+import { type Duplex, duplexPair } from "node:stream";
 import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../exec.ts";
-import type { ListeningPort, Phase, StartPath, Vm, VmExit } from "../vmm.ts";
+import type { ListeningPort, Phase, StartPath, Vm, VmExit, VmSink } from "../vmm.ts";
 import { SimExec } from "./sim-exec.ts";
 import { type SimFiles, type SimRecord, scriptedExit } from "./sim-files.ts";
 
@@ -15,6 +16,7 @@ export class SimVm implements Vm {
   readonly startedAtUs: number;
   readonly exited: Promise<VmExit>;
   readonly #files: SimFiles;
+  readonly #sink: Pick<VmSink, "onConnection">;
   readonly #record: SimRecord;
   readonly #exit = Promise.withResolvers<VmExit>();
   #timer: NodeJS.Timeout | undefined;
@@ -31,6 +33,7 @@ export class SimVm implements Vm {
     record: SimRecord & { startedAtUs: number },
     phases: readonly Phase[],
     files: SimFiles,
+    sink: Pick<VmSink, "onConnection"> = {},
     resumeFailure?: string,
   ) {
     this.id = id;
@@ -40,9 +43,18 @@ export class SimVm implements Vm {
     this.startedAtUs = record.startedAtUs;
     this.exited = this.#exit.promise;
     this.#files = files;
+    this.#sink = sink;
     this.#record = record;
     if (record.exit) this.#end(record.exit);
     else this.#watch();
+  }
+
+  /** Opens a connection to the API inside the machine, as a process of the guest does. */
+  connect(): Duplex {
+    const [inside, outside] = duplexPair();
+    if (this.#sink.onConnection && !this.#hasEnded) this.#sink.onConnection(outside);
+    else outside.destroy();
+    return inside;
   }
 
   async signal(signal: number): Promise<void> {

@@ -84,7 +84,7 @@ export class SimVmm implements Vmm {
       const started = { ...record, ...resumed, startedAtUs };
       this.#files.write(vmId, started);
       const phases = [{ name: "sim.launch", startUs, endUs: Date.now() * 1_000 }];
-      const vm = new SimVm(vmId, started, phases, this.#files, resumeFailure);
+      const vm = new SimVm(vmId, started, phases, this.#files, sink, resumeFailure);
       this.#vms.set(vmId, vm);
       if (!resumed) void writeLines(script.lines, sink);
       signal.throwIfAborted();
@@ -95,14 +95,14 @@ export class SimVmm implements Vmm {
     }
   }
 
-  async adopt(vmId: string, _sink: VmSink): Promise<Vm | undefined> {
+  async adopt(vmId: string, sink: VmSink): Promise<Vm | undefined> {
     if (this.#fails("adopt")) throw new Error("injected failure");
     const record = this.#files.read(vmId);
     if (record?.startedAtUs === undefined || this.hasSaved(vmId)) {
       this.#files.remove(vmId);
       return undefined;
     }
-    const vm = new SimVm(vmId, { ...record, startedAtUs: record.startedAtUs }, [], this.#files);
+    const vm = new SimVm(vmId, { ...record, startedAtUs: record.startedAtUs }, [], this.#files, sink);
     this.#vms.set(vmId, vm);
     return vm;
   }

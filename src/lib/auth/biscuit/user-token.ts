@@ -12,13 +12,21 @@ export const biscuits = new Biscuits();
 /** Of a block's revocation id: enough to be unique, and short enough to type. */
 const BLOCK_ID_LENGTH = 24;
 
+/** What a token of a user has besides its grant. */
+export interface UserTokenExtra {
+  /** 24 hex digits. Absent: random. */
+  readonly id?: string;
+  /** Restrictions by its issuer, as Datalog without an end: `check if app("web")`. */
+  readonly checks?: readonly string[];
+}
+
 /** Mints a Biscuit. Times are whole seconds in it, so that its end is rounded down. */
 export async function mintUserToken(
   { id: keyId, key }: SigningKey,
   { subject, org, scopes }: Grant,
   times: { readonly issuedMs: number; readonly expiresMs: number },
+  { id = randomBytes(12).toString("hex"), checks = [] }: UserTokenExtra = {},
 ): Promise<{ readonly token: string; readonly id: string }> {
-  const id = randomBytes(12).toString("hex");
   for (const text of [subject, org]) {
     if (!isPlain(text)) throw new TypeError(`a token cannot hold "${text}"`);
   }
@@ -27,6 +35,7 @@ export async function mintUserToken(
     ...scopes.map((scope) => `scope("${scope}")`),
     `issued(${times.issuedMs})`,
     `check if time($time), $time < ${dateOf(times.expiresMs)}`,
+    ...checks,
   ];
   const token = await biscuits.mint(seedOf(key), keyId, `${code.join(";\n")};`);
   return { token, id };

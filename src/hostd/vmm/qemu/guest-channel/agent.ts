@@ -4,6 +4,7 @@ import { abortable } from "../../../../lib/runtime/abort.ts";
 import { TimeLimit } from "../../../../lib/runtime/wait.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import type { ListeningPort } from "../../vmm.ts";
+import { isApiMessage, readApiMessage } from "../guest-protocol/api-messages.ts";
 import { isExecMessage, readExecMessage } from "../guest-protocol/exec-messages.ts";
 import { decodeFrame, FrameReader, typeOf } from "../guest-protocol/frame.ts";
 import { listenMessage, readListening } from "../guest-protocol/listen-messages.ts";
@@ -21,6 +22,7 @@ import {
 } from "../guest-protocol/protocol.ts";
 import { connectIn } from "../monitor/unix-socket.ts";
 import { VM_FILES } from "../process/command-line.ts";
+import { ApiConnections } from "./api-connections.ts";
 import { ExecSessions } from "./exec-sessions.ts";
 import { GuestClock } from "./guest-clock.ts";
 import { COST, TokenBucket } from "./token-bucket.ts";
@@ -44,7 +46,10 @@ const MAX_CONTROL_BYTES = 4 * 1024;
 const MAX_EXEC_BYTES = 20 * 1024;
 const ENTROPY_BYTES = 64;
 const MAX_PENDING_SIGNALS = 64;
-/** When so much waits for a guest that does not read, signals and sizes of its commands are dropped. The rest has bounds of its own. */
+/**
+ * When so much waits for a guest that does not read, signals and sizes of its commands are dropped,
+ * and its connections are closed. The rest has bounds of its own.
+ */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 
 /**
@@ -62,6 +67,11 @@ export class Agent {
     const { destroyed, writableLength } = this.#socket;
     const isBehind = writableLength > MAX_UNSENT_BYTES;
     if (!destroyed && !(mayBeDropped && isBehind)) this.#socket.write(message);
+  });
+  readonly connections = new ApiConnections((message) => {
+    if (this.#socket.destroyed || this.#socket.writableLength > MAX_UNSENT_BYTES) return false;
+    this.#socket.write(message);
+    return true;
   });
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
@@ -149,6 +159,7 @@ export class Agent {
 
   /** Kills commands and stops the workload. @param closes ends its connections with others */
   async freeze(closes: boolean, signal: AbortSignal): Promise<GuestState> {
+    this.connections.close();
     this.execs.close("the machine is being saved");
     this.#socket.write(freezeMessage(closes));
     return await this.waitFor(({ isFrozen, state }) => isFrozen || state !== "running", signal);
@@ -225,6 +236,13 @@ export class Agent {
         if (message) this.execs.received(message);
         continue;
       }
+      if (isApiMessage(typeOf(frame))) {
+        cost += COST.frame;
+        const decoded = this.state && frame.length <= MAX_EXEC_BYTES ? decodeFrame(frame) : undefined;
+        const message = decoded && readApiMessage(decoded);
+        if (message) this.connections.received(message);
+        continue;
+      }
       cost += COST.control;
       const decoded = frame.length <= MAX_CONTROL_BYTES ? decodeFrame(frame) : undefined;
       if (decoded?.type === MESSAGE.listening) {
@@ -266,6 +284,7 @@ export class Agent {
     this.#isClosed = true;
     for (const { reject } of this.#waiters) reject(closedError());
     for (const resolve of this.#signals.values()) resolve(0);
+    this.connections.close();
     this.execs.close("the machine's VM or its host's daemon ended");
   }
 }

@@ -74,6 +74,7 @@ export class GuestVm implements Vm {
     this.#notBeforeUs = notBeforeUs;
     const lastStored = readCursor(dirs.logCursor(id)).number;
     this.#pump = new LogPump(lastStored, (frames, after) => this.#store(frames, after), agent);
+    this.#take(sink);
     agent.onLines = (frame) => this.#pump.push(frame);
     void agent
       .waitFor(({ state }) => state === "exited")
@@ -115,6 +116,7 @@ export class GuestVm implements Vm {
     this.id = id;
     void this.#output.close();
     this.#output = openOutput(sink, this.#dirs.logCursor(id));
+    this.#take(sink);
     this.#notBeforeUs = notBeforeUs;
     this.#agent.resetClock();
   }
@@ -247,6 +249,14 @@ export class GuestVm implements Vm {
     await endsWithin(LAST_LINES_TIMEOUT_MS, this.exited);
     this.#exit.resolve(lostExit(wallClockUs(), "destroyed"));
     await this.detach();
+  }
+
+  /** Gives the machine's own host the connections that its processes open. */
+  #take({ onConnection }: VmSink): void {
+    this.#agent.connections.onOpen = (connection) => {
+      if (onConnection) onConnection(connection);
+      else connection.destroy();
+    };
   }
 
   #requireRunning(): void {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readLines } from "../guest-channel/output.ts";
 import { decodeFrame } from "./frame.ts";
-import { readMessage, runMessage, syncMessage } from "./protocol.ts";
+import { PROTOCOL_VERSION, readMessage, runMessage, syncMessage } from "./protocol.ts";
 import { readFields, readNumber, TlvWriter } from "./tlv.ts";
 
 function number(value: bigint): Buffer {
@@ -108,7 +108,7 @@ test("a RUN message holds the workload, the time and the randomness, in the gues
   ]);
 });
 
-test("a SYNC message holds its nonce and what need not be told again", () => {
+test("a SYNC message holds its nonce, what need not be told again, and the version", () => {
   const frame = decodeFrame(syncMessage(5n, 9).subarray(0, -1));
 
   expect(
@@ -116,5 +116,6 @@ test("a SYNC message holds its nonce and what need not be told again", () => {
   ).toEqual([
     [1, 5],
     [2, 9],
+    [32, PROTOCOL_VERSION],
   ]);
 });

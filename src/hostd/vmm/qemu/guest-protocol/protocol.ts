@@ -8,7 +8,7 @@ import { readFields, readNumber, TlvWriter } from "./tlv.ts";
  * together. Messages from a guest may be hostile: numbers out of range become 0, unknown fields are
  * skipped, texts are made valid.
  */
-export const PROTOCOL_VERSION = 7;
+export const PROTOCOL_VERSION = 8;
 /** The first versions with commands, with word of ports, and with saves. VMs of an earlier hostd may have older ones. */
 export const EXEC_VERSION = 5;
 export const LISTEN_VERSION = 6;
@@ -19,6 +19,7 @@ export const MESSAGE = {
   ...{ exec: 6, list: 7, execInput: 8, execCredit: 9, execResize: 10, execSignal: 11, execKill: 12 },
   ...{ listen: 13, listening: 72 },
   ...{ freeze: 14, resume: 15, thaw: 16 },
+  ...{ apiData: 17, apiCredit: 18, apiClose: 19, apiOpen: 73, apiInput: 74, apiTaken: 75, apiClosed: 76 },
   ...{ state: 65, logs: 66, signalled: 67 },
   ...{ execStarted: 68, execOutput: 69, execTaken: 70, execEnded: 71 },
 } as const;
@@ -34,6 +35,7 @@ export const TAG = {
   ...{ exec: 56, credit: 57, rows: 58, columns: 59, input: 60, data: 61, end: 62, pid: 63, stream: 64 },
   ...{ interrupted: 65, parent: 72, command: 73, directory: 74, cpu: 75, system: 76, runTime: 77 },
   ...{ resident: 78, socket: 79, port: 80, portState: 81, frozen: 82, resumed: 83, hook: 84, close: 85 },
+  connection: 86,
 } as const;
 
 const STATES = ["waiting", "starting", "running", "exited", "failed"] as const;
@@ -108,7 +110,11 @@ export type GuestMessage =
 export function syncMessage(nonce: bigint, ack: number): Buffer {
   return encodeFrame(
     MESSAGE.sync,
-    new TlvWriter().putU64(TAG.nonce, nonce).putU64(TAG.ack, BigInt(ack)).finish(),
+    new TlvWriter()
+      .putU64(TAG.nonce, nonce)
+      .putU64(TAG.ack, BigInt(ack))
+      .putU64(TAG.protocol, BigInt(PROTOCOL_VERSION))
+      .finish(),
   );
 }
 
