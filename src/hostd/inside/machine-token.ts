@@ -4,7 +4,7 @@ import type { SigningKeys } from "../../lib/auth/keys.ts";
 import type { Revocations } from "../../lib/auth/revocations.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import type { Machine } from "../machines/machine.ts";
+import type { Machine, MachineSpec } from "../machines/machine.ts";
 
 const TTL_MS = 15 * 60_000;
 /** Tokens that end sooner are made anew. */
@@ -17,6 +17,11 @@ const ACTIONS = [
   ...["machines:get", "machines:list", "machines:wait", "machines:watch", "machines:list-events"],
   ...["machines:list-versions", "machines:start", "machines:create", "machines:acquire"],
 ] as const;
+
+/** A machine whose token is made. */
+export interface TokenOwner extends Pick<Machine, "id"> {
+  readonly spec: Pick<MachineSpec, "org" | "app">;
+}
 
 interface Minted {
   readonly token: string;
@@ -44,7 +49,7 @@ export class MachineTokens {
   }
 
   /** @throws Fault TOKEN_REVOKED */
-  async tokenOf(machine: Machine): Promise<string> {
+  async tokenOf(machine: TokenOwner): Promise<string> {
     const { keys, revocations, clock } = this.#parts;
     const id = machineTokenId(machine.id);
     const { org } = machine.spec;
@@ -65,7 +70,7 @@ export class MachineTokens {
     return (await minting).token;
   }
 
-  async #mint({ id, spec: { org, app } }: Machine, tokenId: string): Promise<Minted> {
+  async #mint({ id, spec: { org, app } }: TokenOwner, tokenId: string): Promise<Minted> {
     const { keys, clock } = this.#parts;
     const key = keys.signing();
     const issuedMs = clock.now();
