@@ -12,7 +12,7 @@ import { RoutesServiceClient } from "../../../src/gen/windhover/admin/v1/routes.
 import { TokensServiceClient } from "../../../src/gen/windhover/admin/v1/tokens.ts";
 import { AppsServiceClient } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import { LeasesServiceClient } from "../../../src/gen/windhover/machines/v1/leases.ts";
-import type { GuestConfig, ServiceConfig } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import type { CheckConfig, GuestConfig, ServiceConfig } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import {
   CreateMachineRequest,
   MachinesServiceClient,
@@ -107,6 +107,7 @@ export interface CreateInput {
         readonly image?: string;
         readonly guest?: Partial<GuestConfig>;
         readonly services?: Partial<ServiceConfig>[];
+        readonly checks?: Map<string, CheckConfig>;
         readonly env?: Readonly<Record<string, string>>;
         readonly metadata?: Readonly<Record<string, string>>;
       }

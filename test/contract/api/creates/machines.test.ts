@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { HostStatus, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import {
+  CheckConfig,
+  HostStatus,
+  MachineState,
+  ServiceConfig,
+} from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 
 import { faultOf } from "../../../support/fault-of.ts";
@@ -104,7 +109,10 @@ describe("create", () => {
         config: {
           image: "bad image",
           guest: { memoryMb: 300 },
-          services: [{ internalPort: 0 }],
+          services: [
+            ServiceConfig.fromPartial({ ports: [{ port: 80, handlers: ["web"] }], autostop: "never" }),
+          ],
+          checks: new Map([["up", CheckConfig.create()]]),
           env: { "1X": "" },
         },
       }),
@@ -113,10 +121,13 @@ describe("create", () => {
     expect(fault).toMatchObject({ code: "INVALID_ARGUMENT", reason: "INVALID_FIELDS" });
     expect(fault.violations.map((violation) => violation.field).sort()).toEqual([
       "app",
+      "config.checks[up].port",
       "config.env[1X]",
       "config.guest.memory_mb",
       "config.image",
+      "config.services[0].autostop",
       "config.services[0].internal_port",
+      "config.services[0].ports[0].handlers[0]",
       "name",
       "request_id",
     ]);

@@ -148,7 +148,7 @@ export function machineCases(rest: () => RestFleet): void {
             concurrency: { type: "requests", soft_limit: 20 },
           },
         ],
-        checks: { alive: { type: "tcp", port: 8080, interval: "15s", timeout: "90s" } },
+        checks: { alive: { type: "tcp", port: 8080, interval: "90s", timeout: "2s" } },
         metrics: { port: 9091, path: "/metrics" },
         statics: [{ guest_path: "/p", url_prefix: "/s" }],
         future: { nested: [{ a: null }, 1] },
