@@ -12,7 +12,11 @@ import { RoutesServiceClient } from "../../../src/gen/windhover/admin/v1/routes.
 import { TokensServiceClient } from "../../../src/gen/windhover/admin/v1/tokens.ts";
 import { AppsServiceClient } from "../../../src/gen/windhover/machines/v1/apps.ts";
 import { LeasesServiceClient } from "../../../src/gen/windhover/machines/v1/leases.ts";
-import type { CheckConfig, GuestConfig, ServiceConfig } from "../../../src/gen/windhover/machines/v1/machine.ts";
+import type {
+  CheckConfig,
+  GuestConfig,
+  ServiceConfig,
+} from "../../../src/gen/windhover/machines/v1/machine.ts";
 import {
   CreateMachineRequest,
   MachinesServiceClient,
