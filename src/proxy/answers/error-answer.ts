@@ -12,6 +12,8 @@ export interface ErrorAnswer {
 export interface Asked {
   readonly accept: string;
   readonly contentType: string;
+  /** Whether it may be asked again as it was, by GET. */
+  readonly isRepeatable: boolean;
 }
 
 /** gRPC's codes for errors that its clients know: UNAVAILABLE, and others where trying again is no use. */
@@ -36,7 +38,7 @@ export function errorAnswer(error: ProxyError, asked: Asked, requestId: string):
   if (error.retryAfterS !== undefined) common.push("retry-after", String(error.retryAfterS));
   if (asked.contentType.startsWith("application/grpc")) return grpcAnswer(error, common);
   const isPage = prefersHtml(asked.accept);
-  const body = isPage ? errorPage(error, requestId) : errorBody(error);
+  const body = isPage ? errorPage(error, requestId, asked.isRepeatable) : errorBody(error);
   const headers = [
     ...["content-type", isPage ? "text/html; charset=utf-8" : "application/json"],
     ...["content-length", String(Buffer.byteLength(body))],
@@ -72,10 +74,14 @@ function prefersHtml(accept: string): boolean {
 const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 
 /** A page that asks again by itself when that may help. */
-function errorPage({ status, code, message, retryAfterS }: ProxyError, requestId: string): string {
-  const again =
-    retryAfterS === undefined ? "" : `<meta http-equiv="refresh" content="${Math.max(2, retryAfterS)}">`;
-  const hint = retryAfterS === undefined ? "" : "<p>This page asks again by itself.</p>";
+function errorPage(
+  { status, code, message, retryAfterS }: ProxyError,
+  requestId: string,
+  isRepeatable: boolean,
+): string {
+  const pauseS = isRepeatable && retryAfterS !== undefined ? Math.max(2, retryAfterS) : undefined;
+  const again = pauseS === undefined ? "" : `<meta http-equiv="refresh" content="${pauseS}">`;
+  const hint = pauseS === undefined ? "" : "<p>This page asks again by itself.</p>";
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">${again}
 <title>${status} ${code}</title>

@@ -33,6 +33,20 @@ test("a name that no app has is answered 404 with a code, as JSON or as a page",
   expect(page.body).toContain("nobody.localhost");
 });
 
+test("a page asks again by itself where that may help, and never for a form", async () => {
+  await proxy.app("none", []);
+  const headers = { accept: "text/html" };
+
+  const get = await proxy.fetch("none.localhost", "/", { headers });
+  const post = await proxy.fetch("none.localhost", "/", { method: "POST", headers, body: "a=b" });
+  const missing = await proxy.fetch("nobody.localhost", "/", { headers });
+
+  expect(get.status).toBe(503);
+  expect([get, post, missing].map(({ body }) => body.includes('http-equiv="refresh"'))).toEqual([
+    ...[true, false, false],
+  ]);
+});
+
 test("a program learns who asks, how and where, and a client cannot say so itself", async () => {
   let seen: Record<string, unknown> = {};
   await proxy.app("app", (req, res) => {

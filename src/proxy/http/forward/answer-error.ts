@@ -8,7 +8,11 @@ import type { RequestTarget } from "../headers/target.ts";
 export function answerError(exchange: Exchange, error: ProxyError, requestId: string): void {
   const accept = headerOf(exchange.headers, "accept") ?? "";
   const contentType = headerOf(exchange.headers, "content-type") ?? "";
-  const { status, headers, body } = errorAnswer(error, { accept, contentType }, requestId);
+  const { status, headers, body } = errorAnswer(
+    error,
+    { accept, contentType, isRepeatable: exchange.method === "GET" },
+    requestId,
+  );
   exchange.begin({ status, statusText: "", headers }, body === "").end(body);
 }
 
