@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { describeError, logger } from "../../../lib/runtime/log.ts";
 import { TimeLimit } from "../../../lib/runtime/wait.ts";
 import { PhaseLog } from "../phase-log.ts";
@@ -297,8 +298,8 @@ export class QemuVmm implements Vmm {
     const signal = AbortSignal.any([AbortSignal.timeout(ADOPT_TIMEOUT_MS), this.#closing.signal]);
     const qmp = await openMonitor(dirs.runDir(vmId), signal);
     const wasSaving = dirs.isSaving(vmId);
-    if (wasSaving) {
-      // It stands still as it was being saved.
+    if (wasSaving || existsSync(dirs.usedUp(vmId))) {
+      // It may stand still as it was being saved, or was about to go on.
       await qmp.execute("cont");
       dirs.endSaving(vmId);
     } else if (!(await isRunning(qmp))) {

@@ -36,6 +36,7 @@ const RECORD = "vm.json";
 const LOG_CURSOR = "log-cursor";
 const STDERR = "stderr.log";
 const SAVING = "saving";
+const USED_UP = "saved";
 const PRIVATE = 0o700;
 const VM_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const MAX_STDERR_BYTES = 64 * 1024;
@@ -126,6 +127,11 @@ export class VmDirs {
   /** Whether a VM may stand still because it was being saved. */
   isSaving(vmId: string): boolean {
     return existsSync(join(this.path(vmId), SAVING));
+  }
+
+  /** Returns the folder of the saved VM that a VM has used up: from then on it may run, also when it stands still. */
+  usedUp(vmId: string): string {
+    return join(this.path(vmId), USED_UP);
   }
 
   endSaving(vmId: string): void {

@@ -64,7 +64,7 @@ export async function resumeVm(
     await forwardPorts(qmp, workload.ports);
     await untilStored(stored, signal);
     // From here on the guest may write to the disk: the saved VM is used up.
-    if (!from.isKept) await rename(folder, join(dirs.path(vmId), "saved"));
+    if (!from.isKept) await rename(folder, dirs.usedUp(vmId));
     await qmp.execute("cont");
     await vm.join(lifetime);
     phases.mark("vmm.resume");
