@@ -102,7 +102,10 @@ export class MachineApi {
       // What is left of a body is not read.
       if (!request.complete) request.socket.destroy();
     };
-    request.once("end", () => this.#arrived(request.socket));
+    // The rest of a request that was answered early is dropped, and is no reason to wait longer.
+    request.once("end", () => {
+      if (!response.writableFinished) this.#arrived(request.socket);
+    });
     response.once("finish", done);
     let machine: Machine | undefined;
     let target: Target | undefined;

@@ -6,7 +6,7 @@ import { SchedulingFile } from "../../../src/hostd/availability/scheduling-file.
 import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import { assembleHost, type GivenParts, type HostSettings } from "../../../src/hostd/hostd.ts";
 import type { PullFor, PullStep } from "../../../src/hostd/images/imagecache-client.ts";
-import { MachineApi } from "../../../src/hostd/inside/machine-api.ts";
+import { MachineApi, type MachineApiParts } from "../../../src/hostd/inside/machine-api.ts";
 import type { ImageConfig } from "../../../src/hostd/machines/machine.ts";
 import { reconcileAtStart } from "../../../src/hostd/operations/reconcile.ts";
 import { OutboxProgress } from "../../../src/hostd/reports/outbox-progress.ts";
@@ -86,6 +86,8 @@ export interface TestHostOptions {
   readonly maxPages?: number;
   readonly latencyMs?: number;
   readonly clock?: Clock;
+  /** Of the API inside machines. */
+  readonly inside?: Pick<MachineApiParts, "limits">;
   /** REST addresses of apis. */
   readonly apis?: readonly string[];
   /** With which tokens of machines are signed. */
@@ -140,7 +142,7 @@ export async function startHost(options: TestHostOptions = {}) {
   const revocations = new Revocations();
   const keys = options.keys ?? fixedSigningKey(KEYS.privateKey);
   const clock = options.clock ?? systemClock;
-  const inside = new MachineApi({ keys, revocations, clock, apis: options.apis ?? [] });
+  const inside = new MachineApi({ keys, revocations, clock, apis: options.apis ?? [], ...options.inside });
   const audited: AuditEntry[] = [];
   inside.auditTo({ record: (entry) => void audited.push(entry) });
   const { host, machines, logs } = assembleHost(settings, {

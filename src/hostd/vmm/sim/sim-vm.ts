@@ -52,6 +52,8 @@ export class SimVm implements Vm {
   /** Opens a connection to the API inside the machine, as a process of the guest does. */
   connect(): Duplex {
     const [inside, outside] = duplexPair();
+    inside.once("close", () => outside.destroy());
+    outside.once("close", () => inside.push(null));
     if (this.#sink.onConnection && !this.#hasEnded) this.#sink.onConnection(outside);
     else outside.destroy();
     return inside;
