@@ -1,0 +1,244 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { machineRoute, routesOf, serviceRoute } from "../../test/support/proxy/route-fixtures.ts";
+import { SimFleet } from "../../test/support/proxy/sim-fleet.ts";
+import { Fault } from "../lib/faults/fault.ts";
+
+const limited = (softLimit: number, hardLimit: number) =>
+  [serviceRoute({ concurrency: { type: "requests", softLimit, hardLimit } })] as const;
+
+function fleetOf(ids: readonly string[], softLimit = 2, hardLimit = 0, proxies = 1): SimFleet {
+  return new SimFleet(
+    proxies,
+    routesOf(...ids.map((id) => machineRoute(id, { services: limited(softLimit, hardLimit) }))),
+  );
+}
+
+describe("a stopped machine", () => {
+  let fleet: SimFleet;
+  beforeEach(async () => {
+    fleet = fleetOf(["a", "b"], 20, 20);
+    await fleet.deliver();
+  });
+
+  test("is started once for all requests that wait, and they are told of the start", async () => {
+    const requests = Array.from({ length: 20 }, () => fleet.request());
+    await fleet.deliver();
+
+    expect(fleet.host.startsAsked).toBe(1);
+    expect(requests.map(({ place }) => place?.machineId)).toEqual(Array.from({ length: 20 }, () => "a"));
+    expect(requests[0]?.place?.wake).toMatchObject({ path: "warm" });
+  });
+
+  test("gets company when more wait than it takes below its soft limit", async () => {
+    for (let i = 0; i < 21; i++) fleet.request();
+    await fleet.deliver();
+
+    expect(fleet.host.startsAsked).toBe(2);
+    expect(fleet.held.map(({ place }) => place?.machineId).filter((id) => id === "b").length).toBeGreaterThan(
+      0,
+    );
+    expect(fleet.waiting).toEqual([]);
+  });
+
+  test("gives way to the next one when its host is full", async () => {
+    fleet.host.startFaults.set("a", new Fault("RESOURCE_EXHAUSTED", "HOST_FULL", "the host is full"));
+    const request = fleet.request();
+    await fleet.deliver();
+
+    expect(request.place?.machineId).toBe("b");
+  });
+
+  test("that cannot be started, like all others, is an error with the host's reason, at once", async () => {
+    for (const id of ["a", "b"])
+      fleet.host.startFaults.set(id, new Fault("RESOURCE_EXHAUSTED", "HOST_FULL", "the host is full"));
+    const request = fleet.request();
+    await fleet.deliver();
+
+    expect(request.error).toMatchObject({
+      ...{ code: "WAKE_FAILED", status: 503, retryAfterS: 1 },
+      message: expect.stringContaining("HOST_FULL"),
+    });
+    const starts = fleet.host.startsAsked;
+    const next = fleet.request();
+    await fleet.deliver(1);
+    expect(next.error).toMatchObject({ code: "WAKE_FAILED" });
+    expect(fleet.host.startsAsked).toBe(starts);
+  });
+
+  test("is waited for while its host does not answer, a few times", async () => {
+    const fault = new Fault("UNAVAILABLE", "PEER_UNAVAILABLE", "nobody answers");
+    for (const id of ["a", "b"]) fleet.host.startFaults.set(id, fault);
+    const request = fleet.request();
+    await fleet.deliver(4);
+    expect(request.error).toBeUndefined();
+
+    fleet.host.startFaults.clear();
+    fleet.timers.advance(1_000);
+    await fleet.deliver();
+
+    expect(request.place).toBeDefined();
+  });
+
+  test("that is not ready within the budget is an error, and the start goes on", async () => {
+    const request = fleet.request();
+    await fleet.deliver(1);
+    fleet.timers.advance(60_000);
+    await fleet.turn();
+
+    expect(request.error).toMatchObject({ code: "WAKE_TIMEOUT", status: 503 });
+    await fleet.deliver();
+    const next = fleet.request();
+    await fleet.deliver();
+    expect(next.place).toBeDefined();
+    // Halfway through the budget another one was started: nothing was expected of the first any more.
+    expect(fleet.host.startsAsked).toBe(2);
+  });
+
+  test("is no longer waited for when the client has left", async () => {
+    const request = fleet.request();
+    await fleet.turn();
+    request.leave.abort(new Error("gone"));
+    await fleet.turn();
+
+    expect(request.error).toMatchObject({ message: "gone" });
+    expect(fleet.routers[0]?.counts.waiting).toBe(0);
+  });
+
+  test("whose program ends before it is ready is an error that says so", async () => {
+    const request = fleet.request();
+    await fleet.deliver(1);
+    const machine = fleet.host.machines.get("a");
+    if (machine) machine.state = "stopping";
+    fleet.host.startFaults.set("b", new Fault("FAILED_PRECONDITION", "INVALID_STATE", "no"));
+    await fleet.deliver(4);
+
+    expect(request.error).toMatchObject({ code: "WAKE_FAILED", status: 502 });
+  });
+});
+
+describe("the queue", () => {
+  test("lets requests go at the pace of the hard limit, first come first served", async () => {
+    const fleet = fleetOf(["a"], 1, 2);
+    const requests = Array.from({ length: 5 }, () => fleet.request());
+    await fleet.deliver();
+    expect(requests.map(({ place }) => place !== undefined)).toEqual([true, true, false, false, false]);
+
+    const [first] = requests;
+    if (first) fleet.finish(first);
+    await fleet.deliver(2);
+
+    expect(requests.map(({ place }) => place !== undefined)).toEqual([true, true, true, false, false]);
+  });
+
+  test("says that all are at their hard limits when the time is over", async () => {
+    const fleet = fleetOf(["a"], 1, 1);
+    fleet.request();
+    await fleet.deliver();
+    const request = fleet.request();
+    await fleet.turn();
+    fleet.timers.advance(60_000);
+    await fleet.turn();
+
+    expect(request.error).toMatchObject({ code: "ALL_AT_HARD_LIMIT" });
+  });
+
+  test("does not flood a machine without hard limit, and loses nobody", async () => {
+    const fleet = fleetOf(["a"], 2);
+    for (let i = 0; i < 10; i++) fleet.request();
+    await fleet.deliver();
+    const first = fleet.held.length;
+    expect(first).toBeGreaterThanOrEqual(2);
+    expect(first).toBeLessThan(10);
+
+    for (let i = 0; i < 10; i++) {
+      fleet.timers.advance(25);
+      await fleet.turn();
+    }
+
+    expect(fleet.held.length).toBe(10);
+  });
+
+  test("is bounded, for a service and for an organisation", async () => {
+    const routes = routesOf(machineRoute("a"));
+    const fleet = new SimFleet(1, routes, { perService: 3, perOrg: 10, total: 10 });
+    const requests = Array.from({ length: 5 }, () => fleet.request());
+    await fleet.turn();
+
+    expect(requests.map(({ error }) => (error as { code?: string } | undefined)?.code)).toEqual([
+      ...[undefined, undefined, undefined, "QUEUE_FULL", "QUEUE_FULL"],
+    ]);
+    const org = new SimFleet(1, routes, { perService: 3, perOrg: 1, total: 10 });
+    org.request();
+    const second = org.request();
+    await org.turn();
+    expect(second.error).toMatchObject({ code: "QUEUE_FULL" });
+  });
+});
+
+describe("machines that run", () => {
+  test("above their soft limits make the next one start, and nobody waits for it", async () => {
+    const fleet = fleetOf(["a", "b"], 1, 0);
+    fleet.request();
+    await fleet.deliver();
+    expect(fleet.host.startsAsked).toBe(1);
+
+    const second = fleet.request();
+    await fleet.turn();
+
+    expect(second.place?.machineId).toBe("a");
+    expect(second.place?.wake).toBeUndefined();
+    expect(fleet.host.startsAsked).toBe(2);
+  });
+
+  test("end the connections of a machine that is stopped", async () => {
+    const fleet = fleetOf(["a"]);
+    const request = fleet.request();
+    await fleet.deliver();
+    const machine = fleet.host.machines.get("a");
+    if (machine) machine.state = "stopping";
+    expect(request.place?.gone.aborted).toBe(false);
+
+    fleet.host.step("a");
+    await fleet.deliver(1);
+
+    expect(request.place?.gone.aborted).toBe(true);
+  });
+
+  test("are stopped when they have been idle, and not before", async () => {
+    const fleet = fleetOf(["a"]);
+    const request = fleet.request();
+    await fleet.deliver();
+    const pass = async () => {
+      fleet.routers[0]?.sweep();
+      fleet.routers[0]?.stopIdle();
+      await fleet.deliver(3);
+    };
+    fleet.timers.advance(60_000);
+    await pass();
+    expect(fleet.host.machines.get("a")?.state).toBe("started");
+
+    fleet.finish(request);
+    await pass();
+    fleet.timers.advance(15_000);
+    await pass();
+    expect(fleet.host.machines.get("a")?.state).toBe("started");
+    fleet.timers.advance(10_000);
+    await pass();
+    await pass();
+    expect(fleet.host.machines.get("a")?.state).toBe("stopped");
+  });
+});
+
+test("an app whose machines are stopped with autostart off says how to repair it", async () => {
+  const fleet = new SimFleet(
+    1,
+    routesOf(machineRoute("a", { services: [serviceRoute({ autostart: false })] })),
+  );
+  const request = fleet.request();
+  await fleet.deliver(2);
+
+  expect(request.error).toMatchObject({
+    code: "AUTOSTART_OFF",
+    message: expect.stringContaining("autostart to true"),
+  });
+});
