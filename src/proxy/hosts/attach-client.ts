@@ -10,6 +10,8 @@ import type { HostLink } from "./host-link.ts";
 const RETRY = { firstMs: 50, maxMs: 2_000 };
 /** From connecting to the first message. */
 const WELCOME_TIMEOUT_MS = 5_000;
+/** Hosts say something every 5 s. */
+const SILENCE_LIMIT_MS = 15_000;
 
 /** Keeps one stream to a host open, until `signal` aborts. */
 export async function attachToHost(
@@ -22,6 +24,8 @@ export async function attachToHost(
   let failures = 0;
   while (!signal.aborted) {
     const wasWelcome = await stream(client, link, log, signal);
+    // Another connection may serve the link by now.
+    if (signal.aborted) return;
     link.lost();
     if (wasWelcome) failures = 0;
     await sleep(backoffMs(RETRY, failures++), signal);
@@ -40,17 +44,19 @@ async function stream(
   let timer: NodeJS.Timeout | undefined;
   try {
     openWire(client, client.attachProxy, { timeoutMs: Number.POSITIVE_INFINITY, signal }, (wire) => {
-      timer = setTimeout(() => wire.fail(noWelcome()), WELCOME_TIMEOUT_MS);
+      timer = setTimeout(() => wire.fail(silent(WELCOME_TIMEOUT_MS)), WELCOME_TIMEOUT_MS);
       // What lies in memory while the host is behind is bounded by the machines that it has.
       link.opened((orders) => void wire.send(ordersToProto(orders)));
       return {
         received(message) {
-          if (!isWelcome) {
+          if (isWelcome) timer?.refresh();
+          else {
             isWelcome = true;
             clearTimeout(timer);
+            timer = setTimeout(() => wire.fail(silent(SILENCE_LIMIT_MS)), SILENCE_LIMIT_MS);
             log.debug("attached to a host");
           }
-          link.received(newsFromProto(message));
+          if (!signal.aborted) link.received(newsFromProto(message));
         },
         drained() {},
         finished: () => wire.end(),
@@ -67,6 +73,6 @@ async function stream(
   return isWelcome;
 }
 
-function noWelcome(): Fault {
-  return new Fault("DEADLINE_EXCEEDED", "NO_WELCOME", `the host said nothing for ${WELCOME_TIMEOUT_MS} ms`);
+function silent(ms: number): Fault {
+  return new Fault("DEADLINE_EXCEEDED", "HOST_SILENT", `the host has said nothing for ${ms} ms`);
 }

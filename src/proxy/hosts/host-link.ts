@@ -65,10 +65,8 @@ export class HostLink {
 
   unwatch(machineIds: readonly string[]): void {
     const removed = machineIds.filter((id) => this.#watched.delete(id));
-    for (const id of removed) {
-      this.#views.delete(id);
-      this.uses.forget(id);
-    }
+    // Uses of them are released like all others.
+    for (const id of removed) this.#views.delete(id);
     for (const unwatch of chunks(removed)) this.#send?.({ unwatch });
   }
 
@@ -86,7 +84,7 @@ export class HostLink {
 
   received({ machines, usedIds, lostUseMs }: HostNews): void {
     if (!this.#isWelcome) this.#welcome();
-    if (lostUseMs !== undefined) this.uses.lostUseTime(lostUseMs);
+    this.uses.heard(lostUseMs);
     for (const { id, view } of machines) {
       // A use may be told of a machine that nobody watches any more.
       if (this.#watched.has(id)) this.#views.set(id, view);

@@ -17,7 +17,7 @@ beforeEach(() => {
     () => now,
   );
   uses.attached();
-  uses.lostUseTime(30_000);
+  uses.heard(30_000);
 });
 
 test("a machine is asked for once, however many requests it has, and each waits for the acknowledgement", () => {
@@ -67,13 +67,15 @@ test("it is not released while a request needs it, nor before it is acknowledged
   expect(sent).toEqual(["use a", "use b"]);
 });
 
-test("a use that was acknowledged counts for a while after its stream is lost", () => {
+test("a use counts for a while after the host's last word, whether or not its stream is known to be lost", () => {
   uses.begin("m");
   uses.acknowledged("m");
+  now = 5_000;
+  uses.heard(undefined);
 
+  now = 20_000;
   uses.lost();
 
-  expect(uses.isConfirmed("m")).toBe(true);
   now = 24_999;
   expect(uses.isConfirmed("m")).toBe(true);
   now = 25_000;

@@ -16,8 +16,8 @@ export interface UseOrders {
   release(released: readonly { readonly machineId: string; readonly unusedMs: number }[]): void;
 }
 
-/** Between the end of a use at its host and the last request that counts on it. */
-const LOST_MARGIN_MS = 5_000;
+/** A use counts for this part of `lost_use_time` after the host's last word: see AttachProxyResponse. */
+const RELIABLE_PART = 2 / 3;
 
 /**
  * The machines of one host that this proxy uses. A machine is used before a request is sent to it,
@@ -28,7 +28,8 @@ export class Uses {
   readonly #orders: UseOrders;
   readonly #now: () => number;
   #isAttached = false;
-  #lostAtMs = Number.NEGATIVE_INFINITY;
+  /** When the host has last said anything. */
+  #heardMs = Number.NEGATIVE_INFINITY;
   #lostUseMs = 0;
 
   constructor(orders: UseOrders, now: () => number) {
@@ -38,10 +39,6 @@ export class Uses {
 
   get size(): number {
     return this.#uses.size;
-  }
-
-  ids(): IterableIterator<string> {
-    return this.#uses.keys();
   }
 
   /** Counts a request, and tells the host when it does not know of a use. */
@@ -77,8 +74,9 @@ export class Uses {
   /** Whether the host stops the machine for no idleness: see windhover.hostd.v1.AttachProxyResponse. */
   isConfirmed(machineId: string): boolean {
     const use = this.#uses.get(machineId);
-    if (!use?.isAcknowledged) return false;
-    return this.#isAttached ? !use.isAsked : this.#now() < this.#lostAtMs + this.#lostUseMs - LOST_MARGIN_MS;
+    if (!use?.isAcknowledged || use.isAsked) return false;
+    // The host may have lost the stream, unnoticed here: it keeps uses from then on, so from its last word at least.
+    return this.#now() < this.#heardMs + this.#lostUseMs * RELIABLE_PART;
   }
 
   /**
@@ -101,9 +99,10 @@ export class Uses {
     return [...this.#uses.keys()];
   }
 
-  /** The first message of a stream has come. */
-  lostUseTime(ms: number): void {
-    this.#lostUseMs = ms;
+  /** A message has come. @param lostUseMs of the first one of a stream */
+  heard(lostUseMs: number | undefined): void {
+    this.#heardMs = this.#now();
+    this.#lostUseMs = lostUseMs ?? this.#lostUseMs;
   }
 
   acknowledged(machineId: string): void {
@@ -117,7 +116,6 @@ export class Uses {
   lost(): void {
     if (!this.#isAttached) return;
     this.#isAttached = false;
-    this.#lostAtMs = this.#now();
     for (const use of this.#uses.values()) {
       // Asked again and not acknowledged on this stream: the acknowledgement of an earlier one is too old.
       if (use.isAsked) use.isAcknowledged = false;
@@ -138,12 +136,6 @@ export class Uses {
       released.push({ machineId, unusedMs });
     }
     if (released.length > 0) this.#orders.release(released);
-  }
-
-  /** Forgets a machine that is there no more, unless requests still count on it. */
-  forget(machineId: string): void {
-    const use = this.#uses.get(machineId);
-    if (use && use.count === 0) this.#uses.delete(machineId);
   }
 }
 

@@ -4,7 +4,7 @@ import { type IdleMachine, planIdleStops, togetherOf } from "./idle-plan.ts";
 
 function machine(id: string, change: Partial<IdleMachine> = {}): IdleMachine {
   return {
-    ...{ id, isStarted: true, autostop: "stop", minMachinesRunning: 0, idleTimeoutMs: 1_000 },
+    ...{ id, autostop: "stop", minMachinesRunning: 0, idleTimeoutMs: 1_000 },
     ...{ uses: 0, unusedMs: 1_000, isAsked: false },
     ...change,
   };
@@ -29,10 +29,7 @@ test("those with a request, those asked already and those that never stop are le
 test("the first ones by id stay, as many as must run", () => {
   const machines = ["d", "b", "c", "a"].map((id) => machine(id, { minMachinesRunning: 2 }));
 
-  expect(planIdleStops([machine("0", { isStarted: false }), ...machines]).map(({ id }) => id)).toEqual([
-    "c",
-    "d",
-  ]);
+  expect(planIdleStops(machines).map(({ id }) => id)).toEqual(["c", "d"]);
 });
 
 test("all services of a machine have a say in it", () => {
@@ -50,7 +47,6 @@ test("all services of a machine have a say in it", () => {
 
 test("however idle they are, so many machines stay that must run", () => {
   const one = fc.record({
-    isStarted: fc.boolean(),
     autostop: fc.constantFrom<IdleMachine["autostop"][]>("off", "stop", "suspend"),
     minMachinesRunning: fc.nat(3),
     idleTimeoutMs: fc.integer({ min: 1, max: 3 }),
@@ -62,11 +58,10 @@ test("however idle they are, so many machines stay that must run", () => {
     fc.property(fc.array(one, { maxLength: 8 }), (list) => {
       const machines = list.map((each, i) => ({ ...each, id: `m${i}` }));
       const stops = new Set(planIdleStops(machines).map(({ id }) => id));
-      const started = machines.filter(({ isStarted }) => isStarted);
-      const left = started.filter(({ id }) => !stops.has(id)).length;
+      const left = machines.filter(({ id }) => !stops.has(id)).length;
 
-      const wanted = Math.max(0, ...started.map(({ minMachinesRunning }) => minMachinesRunning));
-      expect(left).toBeGreaterThanOrEqual(Math.min(wanted, started.length));
+      const wanted = Math.max(0, ...machines.map(({ minMachinesRunning }) => minMachinesRunning));
+      expect(left).toBeGreaterThanOrEqual(Math.min(wanted, machines.length));
       for (const { id, uses, unusedMs, idleTimeoutMs } of machines)
         if (stops.has(id)) expect(uses === 0 && unusedMs >= idleTimeoutMs).toBe(true);
     }),

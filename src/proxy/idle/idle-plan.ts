@@ -1,9 +1,8 @@
 import type { Autostop } from "../routes/routes.ts";
 
-/** A machine of an app in a region, as far as idleness goes. */
+/** A machine that runs, of an app in a region, as far as idleness goes. */
 export interface IdleMachine {
   readonly id: string;
-  readonly isStarted: boolean;
   /** Of all its services that proxies know. */
   readonly autostop: Autostop;
   readonly minMachinesRunning: number;
@@ -29,7 +28,7 @@ export interface IdleStop {
  * the same ones.
  */
 export function planIdleStops(machines: readonly IdleMachine[]): readonly IdleStop[] {
-  const started = machines.filter(({ isStarted }) => isStarted).sort((a, b) => (a.id < b.id ? -1 : 1));
+  const started = [...machines].sort((a, b) => (a.id < b.id ? -1 : 1));
   const kept = Math.max(0, ...started.map(({ minMachinesRunning }) => minMachinesRunning));
   return started.slice(kept).flatMap(({ id, autostop, idleTimeoutMs, uses, unusedMs, isAsked }) => {
     const isIdle = uses === 0 && unusedMs >= idleTimeoutMs && !isAsked;

@@ -29,6 +29,7 @@ export class IdleStops {
   /** Since when machines that run have had no request of this proxy. */
   readonly #idleSince = new Map<string, number>();
   readonly #abort = new AbortController();
+  #underWay = 0;
 
   constructor(parts: IdleStopsParts) {
     this.#parts = parts;
@@ -38,10 +39,11 @@ export class IdleStops {
   pass(): void {
     const now = this.#parts.timers.now();
     for (const [id, untilMs] of this.#asked) if (untilMs <= now) this.#asked.delete(id);
-    const groups = Map.groupBy(this.#parts.table.machines(), ({ app, region }) => `${app} ${region}`);
+    const started = [...this.#parts.table.machines()].filter(({ id }) => this.#isStarted(id));
+    const groups = Map.groupBy(started, ({ app, region }) => `${app} ${region}`);
     for (const machines of groups.values()) {
       for (const stop of planIdleStops(machines.map((machine) => this.#describe(machine, now)))) {
-        if (this.#asked.size >= MAX_ASKED && !this.#asked.has(stop.id)) return;
+        if (this.#underWay >= MAX_ASKED) return;
         void this.#ask(stop);
       }
     }
@@ -56,34 +58,24 @@ export class IdleStops {
     this.#abort.abort();
   }
 
-  #describe(machine: MachineRoute, now: number): IdleMachine {
-    const { id, services } = machine;
-    const link = this.#parts.hosts.linkOf(id);
-    const view = link?.view(id);
-    // Without its host nobody knows, and nobody can be asked.
-    const isStarted = link?.state === "up" && view?.state === "started";
-    const uses = link?.uses.countOf(id) ?? 0;
-    const together = togetherOf(services.filter(({ ports }) => ports.length > 0));
-    return {
-      id,
-      isStarted,
-      uses,
-      ...together,
-      isAsked: this.#asked.has(id),
-      unusedMs: this.#unusedMs(id, isStarted, uses, now),
-    };
+  /** Without its host nobody knows, and nobody can be asked. */
+  #isStarted(machineId: string): boolean {
+    const link = this.#parts.hosts.linkOf(machineId);
+    const isStarted = link?.state === "up" && link.view(machineId)?.state === "started";
+    if (!isStarted) this.#idleSince.delete(machineId);
+    return isStarted;
   }
 
-  #unusedMs(id: string, isStarted: boolean, uses: number, now: number): number {
-    if (!isStarted) {
-      this.#idleSince.delete(id);
-      return 0;
-    }
-    const lastEndMs = this.#parts.hosts.linkOf(id)?.uses.lastEndMs(id);
+  #describe({ id, services }: MachineRoute, now: number): IdleMachine {
+    const uses = this.#parts.hosts.linkOf(id)?.uses;
+    const count = uses?.countOf(id) ?? 0;
     const known = this.#idleSince.get(id) ?? now;
-    const sinceMs = uses > 0 ? now : Math.max(known, lastEndMs ?? known);
+    const sinceMs = count > 0 ? now : Math.max(known, uses?.lastEndMs(id) ?? known);
     this.#idleSince.set(id, sinceMs);
-    return now - sinceMs;
+    return {
+      ...{ id, uses: count, isAsked: this.#asked.has(id), unusedMs: now - sinceMs },
+      ...togetherOf(services.filter(({ ports }) => ports.length > 0)),
+    };
   }
 
   async #ask(stop: IdleStop): Promise<void> {
@@ -92,6 +84,7 @@ export class IdleStops {
     const machine = hosts.called(stop.id);
     if (!calls || !machine) return;
     this.#asked.set(stop.id, Number.POSITIVE_INFINITY);
+    this.#underWay += 1;
     let pauseMs = MIN_PAUSE_MS;
     try {
       if (stop.how === "suspend") await this.#suspend(stop, calls, machine);
@@ -105,6 +98,7 @@ export class IdleStops {
       if (!isInUse) logger.warn("an idle machine could not be stopped", { machine: stop.id, error });
       ended(isInUse ? "in_use" : "failed");
     } finally {
+      this.#underWay -= 1;
       this.#asked.set(stop.id, timers.now() + pauseMs);
     }
   }

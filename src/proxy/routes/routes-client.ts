@@ -64,7 +64,7 @@ async function follow(address: string, parts: FollowRoutesParts, heard: () => vo
 }
 
 /** Takes the messages of one watch into a table. */
-export class RoutesTaker {
+class RoutesTaker {
   readonly #table: RouteTable;
   /** Parts of a table that is to replace what is known, until the last has come. */
   #staged: RoutesChange[] | undefined;

@@ -95,7 +95,10 @@ export class Admission {
     const { target, ask, signal } = arrival;
     const { app, org, service } = target;
     const queue = this.#queue(target) ?? this.#newQueue(target);
-    if (!this.#room.enter(org, queue.size)) throw queueFull(app);
+    if (!this.#room.enter(org, queue.size)) {
+      this.#dropEmpty(target);
+      throw queueFull(app);
+    }
     arrival.hasWaited = true;
     this.#parts.observer.chosen("queued");
     const { promise, resolve, reject } = Promise.withResolvers<Hold>();

@@ -5,7 +5,7 @@ import type { HostConnector } from "../../../src/proxy/hosts/hosts.ts";
 import type { HostNews, HostOrders, MachineView } from "../../../src/proxy/hosts/machine-view.ts";
 import type { MachineState } from "../../../src/proxy/machines/machine-state.ts";
 
-export const LOST_USE_MS = 30_000;
+const LOST_USE_MS = 30_000;
 
 interface SimMachine {
   state: MachineState;
