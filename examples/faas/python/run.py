@@ -16,6 +16,7 @@ with grpc.insecure_channel(os.environ.get("WINDHOVER_API", "127.0.0.1:7070")) as
     labels = {"function": name, "version": newest.config.metadata["version"]}
     regions = sorted({each.region for each in own})
     config = machines.GetMachine(machines_pb2.GetMachineRequest(machine_id=newest.id), timeout=15, metadata=metadata).machine.config
+    config.auto_destroy = True  # A launched machine is one more than was asked for.
     starts = [acquire.AcquireStep(start_any=acquire.StartAnyStep(app="faas", region=region, metadata=labels)) for region in regions]
     launches = [acquire.AcquireStep(launch=acquire.LaunchStep(app="faas", region=region, config=config)) for region in regions]
     request = acquire.AcquireMachineRequest(steps=starts + launches)
