@@ -102,10 +102,13 @@ export class MachineApi {
       // What is left of a body is not read.
       if (!request.complete) request.socket.destroy();
     };
-    // The rest of a request that was answered early is dropped, and is no reason to wait longer.
-    request.once("end", () => {
-      if (!response.writableFinished) this.#arrived(request.socket);
-    });
+    const arrived = (): void => {
+      // The rest of a request that was answered early is dropped, and is no reason to wait longer.
+      if (request.complete && !response.writableFinished) this.#arrived(request.socket);
+    };
+    request.once("end", arrived);
+    // One without a body is whole before anybody reads it.
+    setImmediate(arrived);
     response.once("finish", done);
     let machine: Machine | undefined;
     let target: Target | undefined;

@@ -58,9 +58,8 @@ export class PassOn {
     token: string,
   ): Promise<IncomingMessage | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage | undefined>();
-    const [, host = "", port = ""] = /^(.*):(\d+)$/.exec(address) ?? [];
     const outgoing = httpRequest({
-      ...{ host: host.replace(/^\[|\]$/g, ""), port, path, agent: this.#agent },
+      ...{ ...placeOf(address), path, agent: this.#agent },
       method: request.method ?? "GET",
       headers: { ...headersOf(request), authorization: `Bearer ${token}` },
     });
@@ -87,6 +86,15 @@ export class PassOn {
     response.once("close", () => outgoing.destroy());
     return promise;
   }
+}
+
+/** Reads `host:port`, `[address]:port` or `unix:/path`. */
+function placeOf(
+  address: string,
+): { readonly socketPath: string } | { readonly host: string; readonly port: string } {
+  if (address.startsWith("unix:")) return { socketPath: address.slice("unix:".length) };
+  const [, host = "", port = ""] = /^(.*):(\d+)$/.exec(address) ?? [];
+  return { host: host.replace(/^\[|\]$/g, ""), port };
 }
 
 function headersOf({ headers }: IncomingMessage): Record<string, string> {
