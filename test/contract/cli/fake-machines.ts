@@ -121,9 +121,9 @@ export function machinesService(api: FakeState) {
       })),
     ),
     suspendMachine: unary((req: { machineId: string }, ctx) =>
-      api.answer("suspendMachine", req, ctx, () => {
-        throw new Fault("UNIMPLEMENTED", "SUSPEND_NOT_SUPPORTED", "machines cannot be suspended yet");
-      }),
+      api.answer("suspendMachine", req, ctx, () => ({
+        machine: api.change(req.machineId, { state: MachineState.SUSPENDED }),
+      })),
     ),
     signalMachine: unary((req: { machineId: string }, ctx) =>
       api.answer("signalMachine", req, ctx, () => ({ machine: api.machine(req.machineId) })),

@@ -44,12 +44,13 @@ describe("what changes the state of machines", () => {
     expect(status.out).toMatch(/^cordoned {4}proxies send it no requests$/m);
   });
 
-  test("suspend says that it is not built yet", async () => {
-    cli.api.add({ id: ID });
+  test("suspend says that the machine is suspended", async () => {
+    cli.api.add({ id: ID, state: MachineState.STARTED });
 
-    const { code, err } = await cli.home.within("m", "suspend", ID);
+    const { code, out } = await cli.home.within("m", "suspend", ID);
 
-    expect([code, err]).toEqual([1, expect.stringContaining("(SUSPEND_NOT_SUPPORTED)")]);
+    expect([code, out]).toEqual([0, expect.stringMatching(/suspended in/)]);
+    expect(cli.api.machine(ID).state).toBe(MachineState.SUSPENDED);
   });
 
   test("destroy removes the machines of an app that have an image", async () => {
