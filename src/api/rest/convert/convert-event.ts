@@ -7,6 +7,14 @@ import type { JsonObject } from "./json.ts";
 const NONE = -1;
 
 /**
+ * Converts events, without those of checks and readiness: Fly has none, and its clients take the newest
+ * event for the last start or end.
+ */
+export function eventsToJson(events: readonly MachineEvent[]): JsonObject[] {
+  return events.filter(({ type }) => type !== "ready" && type !== "check").map(eventToJson);
+}
+
+/**
  * Converts an event into Fly's vocabulary: a start that failed is an `exit` with an error, and the
  * source of events without a call is `flyd`.
  */

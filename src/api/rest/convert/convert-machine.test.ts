@@ -263,3 +263,12 @@ test("a version has the configuration as its user wrote it", () => {
     user_config: { image: "nginx", guest: {}, init: {} },
   });
 });
+
+test("events of checks and readiness are left out of a machine", () => {
+  const types = ["check", "ready", "start", "launch"];
+  const events = types.map((type) => MachineEvent.fromPartial({ type }));
+
+  const { events: shown } = machineToJson(Machine.fromPartial({ events }));
+
+  expect(shown).toMatchObject([{ type: "start" }, { type: "launch" }]);
+});

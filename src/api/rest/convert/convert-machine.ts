@@ -13,7 +13,7 @@ import type {
 import { privateAddress } from "../../../lib/addresses/private-address.ts";
 import { stateFromProto } from "../../machines/convert-machine.ts";
 import { configToJson } from "./config/convert-config.ts";
-import { eventToJson } from "./convert-event.ts";
+import { eventsToJson } from "./convert-event.ts";
 import { type JsonObject, own } from "./json.ts";
 
 /** Members that a machine's JSON has or lacks. */
@@ -43,7 +43,7 @@ export function machineToJson(
     image_ref: imageRefToJson(machine.imageRef),
     created_at: timeToJson(machine.createTime),
     updated_at: timeToJson(machine.updateTime ?? machine.createTime),
-    ...(summary ? {} : { events: machine.events.map(eventToJson), checks: machine.checks.map(checkToJson) }),
+    ...(summary ? {} : { events: eventsToJson(machine.events), checks: machine.checks.map(checkToJson) }),
     ready: machine.ready,
     cordoned,
     ...(held?.nonce && !summary ? { nonce: held.nonce } : {}),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { MachinesServiceService } from "../../../gen/windhover/machines/v1/machines.ts";
-import { eventToJson } from "../convert/convert-event.ts";
+import { eventsToJson } from "../convert/convert-event.ts";
 import { versionToJson } from "../convert/convert-machine.ts";
 import { integer } from "../convert/fields.ts";
 import type { JsonObject } from "../convert/json.ts";
@@ -9,7 +9,8 @@ import { machineWatch } from "../streams/service-watch.ts";
 
 const TAG = "Machines";
 const MACHINE = "/v1/apps/:app/machines/:id";
-const EVENTS = { usual: 20, most: 50 } as const;
+/** Pages are read until there are enough events that a REST client knows. */
+const EVENTS = { usual: 20, most: 50, pages: 5 } as const;
 const VERSIONS_PER_PAGE = 100;
 
 export const historyRoutes: readonly Route[] = [
@@ -18,7 +19,8 @@ export const historyRoutes: readonly Route[] = [
     path: `${MACHINE}/events`,
     tag: TAG,
     summary: "Lists what happened to a machine, newest first.",
-    description: "With `Accept: text/event-stream` it is `watch` instead: what happens from now on.",
+    description:
+      "Without those of checks and readiness, which Fly does not have: `checks` and `ready` of the machine tell how it is. With `Accept: text/event-stream` it is `watch` instead: what happens from now on.",
     answer: "events",
     rpc: MachinesServiceService.listMachineEvents,
     sse: machineWatch,
@@ -26,12 +28,16 @@ export const historyRoutes: readonly Route[] = [
     async handle(request) {
       const { limit } = request.read().query;
       const pageSize = Math.min(limit || EVENTS.usual, EVENTS.most);
-      const { events } = await request.unary({
-        machineId: await request.machineId(),
-        pageSize,
-        pageToken: "",
-      });
-      return { body: events.map(eventToJson) };
+      const list = { machineId: await request.machineId(), pageSize, pageToken: "" };
+      const events: JsonObject[] = [];
+      let page = await request.unary(list);
+      for (let pages = 1; ; pages += 1) {
+        events.push(...eventsToJson(page.events));
+        const isEnough = events.length >= pageSize || page.nextPageToken === "" || pages === EVENTS.pages;
+        if (isEnough) return { body: events.slice(0, pageSize) };
+        const next = { ...list, pageToken: page.nextPageToken };
+        page = await request.also(MachinesServiceService.listMachineEvents, next);
+      }
     },
   }),
   route({
