@@ -16,7 +16,8 @@ const USAGE = `Functions as a service on Windhover.
   faas remove NAME [--registry 127.0.0.1:5000]
 
 PATH is a file with a function as its default export, or a folder with a function.js. Times are in
-seconds. The next way to a machine is tried beside one that takes longer than --hedge; 0: never. All take --app (default faas). WINDHOVER_API and WINDHOVER_TOKEN say which fleet;
+seconds. The next way to a machine is tried beside one that takes longer than --hedge; 0: never. All
+take --app (default faas). WINDHOVER_API and WINDHOVER_TOKEN say which fleet;
 FAAS_REGISTRY and FAAS_LISTEN replace two defaults.`;
 
 const OPTIONS = {
