@@ -10,7 +10,7 @@ import { startFleet, type TestFleet } from "../support/fleet.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 /** Node takes long to boot in an emulated machine. */
-const LIMITS = ["--start-timeout", "200", "--timeout", "60"];
+const LIMITS = ["--start-timeout", "200", "--timeout", "60", "--hedge", "0"];
 const SLOW = { timeout: 120_000, interval: 250 };
 
 // One story: each test goes on where the one before it ended.

@@ -12,10 +12,12 @@ const USAGE = `Functions as a service on Windhover.
                    [--registry 127.0.0.1:5000] [--base NAME:TAG]
   faas serve [--listen 127.0.0.1:8090] [--regions ord,gru] [--concurrency 8] [--queue 64]
              [--queue-timeout 30] [--start-timeout 60] [--timeout 30] [--max-machines 16]
+             [--hedge 5]
   faas remove NAME [--registry 127.0.0.1:5000]
 
 PATH is a file with a function as its default export, or a folder with a function.js. Times are in
-seconds. All take --app (default faas). WINDHOVER_API and WINDHOVER_TOKEN say which fleet;
+seconds. The next way to a machine is tried beside one that takes longer than --hedge; 0: never. All
+take --app (default faas). WINDHOVER_API and WINDHOVER_TOKEN say which fleet;
 FAAS_REGISTRY and FAAS_LISTEN replace two defaults.`;
 
 const OPTIONS = {
@@ -35,7 +37,7 @@ const OPTIONS = {
     queue: "64",
     "queue-timeout": "30",
   },
-  ...{ "start-timeout": "60", timeout: "30", "max-machines": "16" },
+  ...{ "start-timeout": "60", timeout: "30", "max-machines": "16", hedge: "5" },
 };
 type Option = keyof typeof OPTIONS;
 
@@ -100,7 +102,13 @@ async function main(): Promise<void> {
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => end.abort());
       const log = (entry: object) => console.log(JSON.stringify({ time: new Date(), ...entry }));
       const listen = { host: url.hostname, port: Number(url.port || 80) };
-      await serve(new WindhoverFleet(windhover, app), settings, listen, end.signal, log);
+      await serve(
+        new WindhoverFleet(windhover, app, count("hedge", 0) * 1_000),
+        settings,
+        listen,
+        end.signal,
+        log,
+      );
     }
   } finally {
     windhover.close();

@@ -25,8 +25,6 @@ export interface FunctionFleet {
   logs(id: string, tail: number): Promise<readonly string[]>;
 }
 
-/** A start in emulation takes a second or two; another one beside it would only make it slower. */
-const HEDGE_AFTER_MS = 5_000;
 const READY_POLL_MS = 50;
 const READY_CALL_MS = 2_000;
 /** How often a machine that is not ready is looked at: it may have ended. */
@@ -36,10 +34,13 @@ const LOOK_EVERY_MS = 1_000;
 export class WindhoverFleet implements FunctionFleet {
   readonly #windhover: Windhover;
   readonly #app: string;
+  readonly #hedgeAfterMs: number;
 
-  constructor(windhover: Windhover, app: string) {
+  /** @param hedgeAfterMs begins the next step of the ladder beside one that takes so long. 0: never */
+  constructor(windhover: Windhover, app: string, hedgeAfterMs: number) {
     this.#windhover = windhover;
     this.#app = app;
+    this.#hedgeAfterMs = hedgeAfterMs;
   }
 
   async list(): Promise<readonly FunctionMachine[]> {
@@ -62,7 +63,7 @@ export class WindhoverFleet implements FunctionFleet {
   }
 
   async acquire(wanted: Wanted, signal: AbortSignal) {
-    const options = { hedgeAfterMs: HEDGE_AFTER_MS, steps: ladder(wanted) };
+    const options = { hedgeAfterMs: this.#hedgeAfterMs, steps: ladder(wanted) };
     const { machine } = await this.#windhover.acquire(options, { signal }).catch((err: unknown) => {
       if (!isWindhoverError(err, "NO_STEP_WORKED", "ACQUIRE_TIMEOUT")) throw err;
       throw new Problem(503, "NO_MACHINE", `no machine can run the function now: ${reasons(err.facts)}`, {
