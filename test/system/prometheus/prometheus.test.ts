@@ -8,23 +8,32 @@ import { openWorld, type World } from "../world.ts";
 import { codeBlocks, type Documented, documentedMetrics } from "./metrics-page.ts";
 import { type Prometheus, type Sample, startPrometheus } from "./prometheus-server.ts";
 
-const SERVICES = ["api", "scheduler", "hostd", "imagecache"] as const;
+const SERVICES = ["api", "scheduler", "hostd", "imagecache", "proxy"] as const;
 type Service = (typeof SERVICES)[number];
 
 const HOST_MEMORY_MB = 1_024;
 
-/** What neither happens when all is well nor without real VMs: Prometheus knows of them and has no value yet. */
+/**
+ * What neither happens when all is well nor without real VMs, which a proxy sends requests to: Prometheus
+ * knows of them and has no value yet.
+ */
 const WITHOUT_VALUES = [
   "windhover_pool_hits_total",
   "windhover_pool_misses_total",
   "windhover_pool_size",
+  "windhover_proxy_bytes_total",
+  "windhover_proxy_wake_seconds",
+  "windhover_proxy_wakes_total",
   "windhover_saga_steps_retried_total",
   "windhover_saga_steps_stuck_total",
   "windhover_template_age_seconds",
 ];
 /** Labels that Prometheus puts on everything, and those of histograms. */
 const NOT_OURS = new Set(["__name__", "job", "instance", "le"]);
-const UP = ["api", "hostd", "hostd", "imagecache", "imagecache", "scheduler"].map((job) => [job, "up"]);
+const UP = ["api", "hostd", "hostd", "imagecache", "imagecache", "proxy", "scheduler"].map((job) => [
+  job,
+  "up",
+]);
 const SCRAPED = { timeout: 60_000, interval: 200 };
 
 describe("Debian's Prometheus, set up as the documentation says", () => {
@@ -137,6 +146,8 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
     const guest = { cpuKind: "shared", cpus: 1, memoryMb: 2 * HOST_MEMORY_MB };
     const refused = clients.create({ app, config: configOf(image, { guest }) });
     await expect(refused).rejects.toMatchObject({ reason: "NO_CAPACITY" });
+    const { PROXY_LISTEN = "" } = world.fleet.part("proxy").spec.environment;
+    expect((await fetch(`http://${PROXY_LISTEN}/`)).status).toBe(404);
   }
 
   /** The documented configuration with this fleet's addresses, and in a hurry. */
@@ -148,6 +159,7 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
       "127.0.0.1:9111": addressesOf("imagecache")[0] ?? "",
       "127.0.0.1:9112": addressesOf("hostd")[1] ?? "",
       "127.0.0.1:9113": addressesOf("imagecache")[1] ?? "",
+      "127.0.0.1:9109": addressesOf("proxy")[0] ?? "",
     };
     const [documented = ""] = codeBlocks("yaml");
     return documented
@@ -157,7 +169,9 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
 
   function addressesOf(service: Service): string[] {
     const variable = `${service.toUpperCase()}_METRICS_LISTEN`;
-    const parts = ["api", "scheduler"].includes(service) ? [service] : [1, 2].map((n) => `${service}-${n}`);
+    const parts = ["api", "scheduler", "proxy"].includes(service)
+      ? [service]
+      : [1, 2].map((n) => `${service}-${n}`);
     return parts.map((part) => world.fleet.part(part).spec.environment[variable] ?? "");
   }
 
@@ -172,8 +186,15 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
   }
 });
 
+/** A proxy serves no calls, so that nobody is to be kept out of them or noted in the audit log. */
+const OF_SERVERS = /^(?:rpc_server_connections|windhover_audit)_/;
+
 function documentedFor(service: Service): readonly Documented[] {
-  return documentedMetrics().filter((each) => [service, "every service"].includes(each.service));
+  return documentedMetrics().filter(
+    (each) =>
+      each.service === service ||
+      (each.service === "every service" && !(service === "proxy" && OF_SERVERS.test(each.name))),
+  );
 }
 
 function seriesName(name: string, type: string): string {
