@@ -71,3 +71,32 @@ test("a connection that is kept shows its token before anybody calls, and again 
     await close();
   }
 });
+
+test("a call to an address that is not kept yet is not cut off", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "connections-"));
+  const address = `unix:${folder}/s`;
+  let nowMs = 0;
+  const connections = new Connections(
+    EchoClient,
+    () => "",
+    { ...systemClock, monotonicMs: () => nowMs },
+    true,
+  );
+  try {
+    await using _ = await echo({ one: unary((req) => req) }, { address });
+    const client = connections.at(address);
+    const answer = call(client, client.one, { text: "x" }, soon);
+
+    connections.keepConnected(new Set());
+    connections.retain(new Set());
+
+    expect(await answer).toEqual({ text: "x" });
+    expect(connections.at(address)).toBe(client);
+    nowMs = 60_001;
+    connections.keepConnected(new Set());
+    expect(connections.at(address)).not.toBe(client);
+  } finally {
+    connections.close();
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -10,10 +10,13 @@ export type Connection = "up" | "down" | "unsure";
 /** grpc-js stays in CONNECTING for ever when a peer accepts TCP and then says nothing. */
 const CONNECT_TIMEOUT_MS = 20_000;
 const INTRODUCTION_TIMEOUT_MS = 10_000;
+/** A call may still wait for the connection of an address that is not to be kept, or not yet. */
+const UNUSED_MS = 60_000;
 
 interface Channel<C> {
   readonly client: C;
   connectingSinceMs: number | undefined;
+  usedMs: number;
   /** Whether a token was shown on the present connection. */
   isIntroduced: boolean;
 }
@@ -36,13 +39,15 @@ export class Connections<C extends grpc.Client> {
 
   /** Returns the client of an address; opens its channel on first use. */
   at(address: string): C {
-    return (this.#channels.get(address) ?? this.#open(address)).client;
+    const channel = this.#channels.get(address) ?? this.#open(address);
+    channel.usedMs = this.#clock.monotonicMs();
+    return channel.client;
   }
 
-  /** Connects to exactly these addresses. Must be called periodically. */
+  /** Connects to these addresses, and closes what is connected to others and not used. Must be called periodically. */
   keepConnected(addresses: ReadonlySet<string>): void {
-    for (const address of this.#channels.keys()) {
-      if (!addresses.has(address)) this.#close(address);
+    for (const [address, channel] of this.#channels) {
+      if (!addresses.has(address) && this.#isUnused(channel)) this.#close(address);
     }
     for (const address of addresses) {
       const channel = this.#channels.get(address) ?? this.#open(address);
@@ -61,10 +66,11 @@ export class Connections<C extends grpc.Client> {
     this.#open(address).client.getChannel().getConnectivityState(true);
   }
 
-  /** Closes what is connected to other addresses, and what cannot connect. Must be called periodically. */
+  /** Closes what is connected to other addresses and not used, and what cannot connect. Must be called periodically. */
   retain(addresses: ReadonlySet<string>): void {
     for (const [address, channel] of this.#channels) {
-      if (!addresses.has(address) || this.#isStuck(channel, false)) this.#close(address);
+      const isOver = !addresses.has(address) && this.#isUnused(channel);
+      if (isOver || this.#isStuck(channel, false)) this.#close(address);
     }
   }
 
@@ -81,9 +87,14 @@ export class Connections<C extends grpc.Client> {
   #open(address: string): Channel<C> {
     const ownConnection = this.#ownConnections;
     const client = connect(this.#Client, address, { token: this.#token, ownConnection });
-    const channel: Channel<C> = { client, connectingSinceMs: undefined, isIntroduced: false };
+    const usedMs = this.#clock.monotonicMs();
+    const channel: Channel<C> = { client, connectingSinceMs: undefined, usedMs, isIntroduced: false };
     this.#channels.set(address, channel);
     return channel;
+  }
+
+  #isUnused({ usedMs }: Channel<C>): boolean {
+    return this.#clock.monotonicMs() - usedMs > UNUSED_MS;
   }
 
   /** @param connects whether an idle channel is to connect */
