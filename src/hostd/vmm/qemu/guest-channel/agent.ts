@@ -23,7 +23,7 @@ import {
 import { connectIn } from "../monitor/unix-socket.ts";
 import { VM_FILES } from "../process/command-line.ts";
 import { ApiConnections } from "./api-connections.ts";
-import { ExecSessions } from "./exec-sessions.ts";
+import { ExecSessions } from "./execs/exec-sessions.ts";
 import { GuestClock } from "./guest-clock.ts";
 import { COST, TokenBucket } from "./token-bucket.ts";
 

@@ -1,12 +1,5 @@
-import { abortable } from "../../../../lib/runtime/abort.ts";
-import { endsWithin, TimeLimit } from "../../../../lib/runtime/wait.ts";
-import {
-  type ExecEnd,
-  ExecError,
-  type ExecRequest,
-  type ExecSession,
-  type GuestProcess,
-} from "../../exec.ts";
+import { endsWithin } from "../../../../lib/runtime/wait.ts";
+import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../../exec.ts";
 import type { OutputReceipt, OutputSession } from "../../output.ts";
 import { wallClockUs } from "../../phase-log.ts";
 import type { ListeningPort, Phase, StartPath, Vm, VmExit, VmSink } from "../../vmm.ts";
@@ -14,6 +7,7 @@ import { EXEC_VERSION, type GuestState, LISTEN_VERSION, SAVE_VERSION } from "../
 import type { Qmp } from "../monitor/qmp.ts";
 import type { VmDirs } from "../process/vm-dirs.ts";
 import { Agent, type GoingOn } from "./agent.ts";
+import { Freezer } from "./freezer.ts";
 import { InlineOutput } from "./inline-output.ts";
 import { readCursor } from "./log-cursor.ts";
 import { LogPump } from "./log-pump.ts";
@@ -37,11 +31,6 @@ const LAST_LINES_TIMEOUT_MS = 5_000;
 const LAST_EVENT_TIMEOUT_MS = 1_000;
 /** Longest wait for the output's last write, which is behind other work of the logs' thread. */
 const CLOSE_OUTPUT_TIMEOUT_MS = 5_000;
-const FREEZE_TIMEOUT_MS = 10_000;
-const RENEW_TIMEOUT_MS = 15_000;
-/** A program of the image, for what a program must do before it goes on. */
-const HOOK = "/.fly/restore";
-const HOOK_TIMEOUT_MS = 10_000;
 const ESRCH = 3;
 
 /** A VM of the QEMU adapter, whose guest answers. */
@@ -54,14 +43,13 @@ export class GuestVm implements Vm {
   phases: readonly Phase[] = [];
   startedAtUs = 0;
   readonly #agent: Agent;
+  readonly #freezer: Freezer;
   readonly #pump: LogPump;
   readonly #exit = Promise.withResolvers<VmExit>();
   readonly #dirs: VmDirs;
   #output: OutputSession;
   #notBeforeUs: number;
   #detached: Promise<void> | undefined;
-  /** Whether the workload stands still, or is to. */
-  #isFrozen = false;
 
   constructor({ id, startPath, dirs, qmp, sink, notBeforeUs }: GuestVmOptions, agent: Agent) {
     this.id = id;
@@ -69,6 +57,7 @@ export class GuestVm implements Vm {
     this.qmp = qmp;
     this.exited = this.#exit.promise;
     this.#agent = agent;
+    this.#freezer = new Freezer(agent);
     this.#dirs = dirs;
     this.#output = openOutput(sink, dirs.logCursor(id));
     this.#notBeforeUs = notBeforeUs;
@@ -141,54 +130,12 @@ export class GuestVm implements Vm {
     this.#requireRunning();
     if (this.guest.protocol < SAVE_VERSION)
       throw new Error("the machine was started by an older version; restart it first");
-    this.#isFrozen = true;
-    using limit = new TimeLimit(
-      FREEZE_TIMEOUT_MS,
-      signal,
-      () => new Error("the workload does not stand still"),
-    );
-    const state = await this.#agent.freeze(closes, limit.signal);
-    if (!state.isFrozen) throw new Error(`the workload has ${state.state}`);
+    await this.#freezer.freeze(closes, signal);
   }
 
-  /**
-   * Lets a workload that stands still go on: with new clock and entropy, and in another VM after the
-   * program of its image that is to run then. Rejects when one of these fails.
-   */
+  /** Lets a workload that stands still go on, if it has not ended. Rejects when it does not. */
   async thaw(how: GoingOn, signal: AbortSignal): Promise<void> {
-    if (this.guest.state !== "running") return;
-    // A pause: how the clocks are related is unknown.
-    this.#agent.resetClock();
-    if (this.guest.isFrozen) {
-      using limit = new TimeLimit(
-        RENEW_TIMEOUT_MS,
-        signal,
-        () => new Error("the guest does not confirm new entropy"),
-      );
-      const { hasHook } = await this.#agent.renew(how, limit.signal);
-      if (hasHook && how.isOther) await this.#runHook(signal);
-      await this.#agent.thaw(limit.signal);
-    } else {
-      // A freeze that was not answered in time may still come.
-      await this.#agent.thaw(signal);
-    }
-    this.#isFrozen = false;
-  }
-
-  async #runHook(signal: AbortSignal): Promise<void> {
-    using limit = new TimeLimit(HOOK_TIMEOUT_MS, signal, () => new Error(`${HOOK} did not end in time`));
-    const command = await this.#agent.execs.run({ argv: [HOOK], env: {}, stdin: false }, limit.signal);
-    try {
-      const drained = (async () => {
-        for await (const _ of command.output);
-      })();
-      const end = await abortable(Promise.all([command.ended, drained]), limit.signal).then(
-        ([ended]) => ended,
-      );
-      if (end.kind !== "exit" || end.code !== 0) throw new Error(`${HOOK} failed: ${describeEnd(end)}`);
-    } finally {
-      command.kill();
-    }
+    if (this.guest.state === "running") await this.#freezer.thaw(how, signal);
   }
 
   toHost(guestUs: number): number {
@@ -260,7 +207,7 @@ export class GuestVm implements Vm {
   }
 
   #requireRunning(): void {
-    if (this.#isFrozen) throw new ExecError("not_running", "the machine is being saved");
+    if (this.#freezer.isFrozen) throw new ExecError("not_running", "the machine is being saved");
     if (this.isDetached || this.#agent.isClosed || this.guest.state !== "running")
       throw new ExecError("not_running", "the machine's process has ended");
     // A VM that an earlier hostd launched.
@@ -304,11 +251,6 @@ export class GuestVm implements Vm {
     const detail = shutdown ? `the guest ended the VM (${reason})` : "QEMU ended without a SHUTDOWN event";
     this.#exit.resolve(lostExit(exitedAtUs, detail));
   }
-}
-
-function describeEnd(end: ExecEnd): string {
-  if (end.kind === "exit") return `code ${end.code}`;
-  return end.kind === "signal" ? `signal ${end.signal}` : end.detail;
 }
 
 function openOutput(sink: VmSink, cursorFile: string): OutputSession {

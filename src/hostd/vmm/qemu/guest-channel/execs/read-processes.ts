@@ -1,6 +1,6 @@
-import type { GuestProcess, GuestSocket } from "../../exec.ts";
-import { TAG } from "../guest-protocol/protocol.ts";
-import { readFields, readNumber } from "../guest-protocol/tlv.ts";
+import type { GuestProcess, GuestSocket } from "../../../exec.ts";
+import { TAG } from "../../guest-protocol/protocol.ts";
+import { readFields, readNumber } from "../../guest-protocol/tlv.ts";
 
 const MAX_TEXT_BYTES = 1024;
 const MAX_PROCESSES = 4_096;

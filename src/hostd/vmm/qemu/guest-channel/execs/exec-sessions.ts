@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { abortable } from "../../../../lib/runtime/abort.ts";
-import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../../exec.ts";
-import { type ExecMessage, execMessage, listMessage } from "../guest-protocol/exec-messages.ts";
+import { abortable } from "../../../../../lib/runtime/abort.ts";
+import { ExecError, type ExecRequest, type ExecSession, type GuestProcess } from "../../../exec.ts";
+import { type ExecMessage, execMessage, listMessage } from "../../guest-protocol/exec-messages.ts";
 import { OUTPUT_WINDOW, type SendToGuest, Session } from "./exec-session.ts";
 import { readProcesses } from "./read-processes.ts";
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { ExecOutput, ExecSession } from "../../exec.ts";
-import { INPUT_WINDOW, readExecMessage } from "../guest-protocol/exec-messages.ts";
-import { decodeFrame } from "../guest-protocol/frame.ts";
-import { MESSAGE, numbersOf, TAG } from "../guest-protocol/protocol.ts";
-import { readFields, TlvWriter } from "../guest-protocol/tlv.ts";
+import type { ExecOutput, ExecSession } from "../../../exec.ts";
+import { INPUT_WINDOW, readExecMessage } from "../../guest-protocol/exec-messages.ts";
+import { decodeFrame } from "../../guest-protocol/frame.ts";
+import { MESSAGE, numbersOf, TAG } from "../../guest-protocol/protocol.ts";
+import { readFields, TlvWriter } from "../../guest-protocol/tlv.ts";
 import { OUTPUT_WINDOW } from "./exec-session.ts";
 import { ExecSessions } from "./exec-sessions.ts";
 import { readProcesses } from "./read-processes.ts";

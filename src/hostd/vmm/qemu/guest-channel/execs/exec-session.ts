@@ -5,8 +5,8 @@ import {
   type ExecRequest,
   type ExecSession,
   type TerminalSize,
-} from "../../exec.ts";
-import { execFailure } from "../guest-protocol/exec-failure.ts";
+} from "../../../exec.ts";
+import { execFailure } from "../../guest-protocol/exec-failure.ts";
 import {
   creditMessage,
   type ExecMessage,
@@ -16,7 +16,7 @@ import {
   inputMessage,
   killMessage,
   resizeMessage,
-} from "../guest-protocol/exec-messages.ts";
+} from "../../guest-protocol/exec-messages.ts";
 
 /** Output that the guest may send before its reader has taken any. */
 export const OUTPUT_WINDOW = 128 * 1024;
