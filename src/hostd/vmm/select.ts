@@ -12,6 +12,7 @@ import { type GuestAssets, loadGuestAssets } from "./qemu/process/guest-assets.t
 import { removeVm } from "./qemu/process/remove-vm.ts";
 import { UID_SLOTS, VmDirs } from "./qemu/process/vm-dirs.ts";
 import { QemuVmm, type QemuVmmOptions } from "./qemu/qemu-vmm.ts";
+import { type TrialBoot, tryBoot } from "./qemu/trial-boot.ts";
 import { SimVmm } from "./sim/sim-vmm.ts";
 import type { StartPath, Vmm, VmmInfo } from "./vmm.ts";
 
@@ -100,7 +101,6 @@ function makeVmm(
   options: Options,
   host: Host,
   { acceleration, tscMhz, reason }: Omit<Choice, "key">,
-  bootTimeoutMs = BOOT_TIMEOUT_MS,
 ): QemuVmm {
   const { isolation, why } = claimIsolation(acceleration, host.confinement);
   const version = host.confinement.qemuVersion;
@@ -109,7 +109,7 @@ function makeVmm(
   const info: VmmInfo = { name: "qemu", acceleration, version, isolation, reason: reasons };
   return new QemuVmm({
     ...{ ...options, ...host, acceleration, tscMhz },
-    ...{ info, bootTimeoutMs, maxBoots: MAX_BOOTS },
+    ...{ info, bootTimeoutMs: BOOT_TIMEOUT_MS, maxBoots: MAX_BOOTS },
   });
 }
 
@@ -119,7 +119,7 @@ async function choose(options: Options, host: Host): Promise<Choice> {
   const findings: string[] = [];
   for (const acceleration of candidates) {
     try {
-      const { bootMs, tscMhz } = await tryBoot(options, host, acceleration);
+      const { bootMs, tscMhz } = await tryCanary(host, acceleration);
       findings.push(`${acceleration}: guest reported after ${bootMs} ms`);
       const reason = findings.join("; ");
       const choice = { key: choiceKey(options, host), acceleration, tscMhz, reason };
@@ -132,11 +132,10 @@ async function choose(options: Options, host: Host): Promise<Choice> {
   throw new Error(`this host cannot run VMs: ${findings.join("; ")}`);
 }
 
-function tryBoot(options: Options, host: Host, acceleration: Acceleration) {
+function tryCanary(host: Host, acceleration: Acceleration): Promise<TrialBoot> {
   if (acceleration === "kvm" && !existsSync("/dev/kvm")) throw new Error("there is no /dev/kvm");
   const timeoutMs = acceleration === "kvm" ? KVM_CANARY_TIMEOUT_MS : BOOT_TIMEOUT_MS;
-  const vmm = makeVmm(options, host, { acceleration, reason: "" }, timeoutMs);
-  return vmm.tryBoot(`canary-${acceleration}`);
+  return tryBoot({ ...host, acceleration }, `canary-${acceleration}`, timeoutMs);
 }
 
 async function findHost({ dir, guestDir, confinement: mode }: Options): Promise<Host> {
