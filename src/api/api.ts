@@ -1,4 +1,4 @@
-import { randomBytes, randomInt, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { Server } from "@grpc/grpc-js";
 import type { SigningKeys } from "../lib/auth/keys.ts";
@@ -11,26 +11,22 @@ import { Semaphore } from "../lib/limits/semaphore.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { Stack } from "../lib/runtime/lifecycle.ts";
 import type { SealingKeys } from "../lib/sealing/sealing-keys.ts";
-import { Database } from "../lib/stores/postgres.ts";
 import { AcquireStore } from "./acquire/acquire-store.ts";
 import { Acquirer } from "./acquire/acquirer.ts";
 import { apiTools } from "./acquire/api-tools.ts";
 import { AppStore } from "./apps/app-store.ts";
 import { HostnameStore } from "./apps/hostname-store.ts";
-import { CreateRunner } from "./creates/create-runner.ts";
-import { Creates } from "./creates/creates.ts";
+import type { CreateRunner } from "./creates/create-runner.ts";
+import { openCreates } from "./creates/open-creates.ts";
 import type { ImageResolver } from "./creates/saga/create-tools.ts";
-import { createSaga } from "./creates/saga/steps.ts";
-import { IntentStore } from "./creates/store/intent-store.ts";
-import { SagaStore } from "./creates/store/saga-store.ts";
-import { GatedDatabase } from "./database/gated-database.ts";
+import type { GatedDatabase } from "./database/gated-database.ts";
 import { LeaseStore } from "./database/lease-store.ts";
-import { HostFile } from "./hosts/host-file.ts";
+import { openDatabase } from "./database/open-database.ts";
 import { presenceOf } from "./hosts/host-presence.ts";
 import { HostStore } from "./hosts/host-store.ts";
-import { HostTable } from "./hosts/host-table.ts";
 import { hostdClient, hostdConnections } from "./hosts/hostd-client.ts";
 import { Hosts } from "./hosts/hosts.ts";
+import { openHostTable } from "./hosts/open-host-table.ts";
 import { Leases } from "./leases/leases.ts";
 import { MachineChanges } from "./machines/changes/changes.ts";
 import { HistoryStore } from "./machines/history/history-store.ts";
@@ -46,7 +42,6 @@ import { type SchedulerAddress, Schedulers } from "./regions/schedulers.ts";
 import { LoginStore } from "./registries/login-store.ts";
 import { type FleetLookup, Logins } from "./registries/logins.ts";
 import type { LoginCheck } from "./registries/service-registries.ts";
-import { makeMachineName } from "./requests/names.ts";
 import type { LookupSources } from "./rest/requests/lookups.ts";
 import { openRoutes } from "./routes/open-routes.ts";
 import type { RouteFeed } from "./routes/route-feed.ts";
@@ -136,7 +131,7 @@ export interface Api {
 /** Opens an api. Adds everything that must be closed to `stack`. */
 export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   const { clock, region, keys, revocations } = options;
-  const database = openDatabase(options, stack);
+  const database = openDatabase(options.databaseUrl, options.databaseConnections, stack);
   const token = internalTokens(keys, "api", clock);
   const table = await openHostTable(options.stateDir, stack);
   const connections = hostdConnections(token, clock);
@@ -175,19 +170,6 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     fleet: options.fleetCredentials ?? (async () => undefined),
     clock,
   });
-  const sagas = new SagaStore(database);
-  const saga = createSaga({
-    images: options.images,
-    credentials: logins,
-    auctionsIn: (name) => schedulers.of(name),
-    hostd,
-    random: () => BigInt(`0x${randomBytes(5).toString("hex")}`) >> 4n,
-    ensureHostKnown: (host) => hosts.ensureKnown(host),
-    ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
-  });
-  const runner = new CreateRunner(saga, sagas, clock);
-  stack.add("creates", () => runner.close());
-  const makeName = () => makeMachineName((below) => randomInt(below));
   const shares = new Shares(options.rates ?? DEFAULT_RATES, clock.monotonicMs);
   const turns = new CallTurns(options.callsAtOnce ?? DEFAULT_CALLS_AT_ONCE, clock.monotonicMs);
   const databaseTurns = new DatabaseTurns();
@@ -196,8 +178,20 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     options.createLimits ?? DEFAULT_CREATE_LIMITS,
     (org) => shares.limitsOf(org)?.createsInProgress,
   );
-  const intents = new IntentStore(database);
-  const creates = new Creates({ intents, sagas, runner, machines, leases, makeName, slots, shares });
+  const { creates, runner, sagas } = openCreates(
+    {
+      ...{ database, clock, machines, leases, slots, shares },
+      tools: {
+        images: options.images,
+        credentials: logins,
+        auctionsIn: (name) => schedulers.of(name),
+        hostd,
+        ensureHostKnown: (host) => hosts.ensureKnown(host),
+        ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
+      },
+    },
+    stack,
+  );
 
   const updates = new Updates({
     ...{ where, hosts: hostd, images: options.images, credentials: logins, shares },
@@ -280,26 +274,4 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     },
     inProgress: new CallsInProgress(options.inProgressLimits ?? DEFAULT_IN_PROGRESS_LIMITS),
   };
-}
-
-function openDatabase(options: ApiOptions, stack: Stack): GatedDatabase {
-  const pool = new Database({
-    url: options.databaseUrl,
-    maxConnections: options.databaseConnections,
-    applicationName: "windhover-api",
-  });
-  stack.add("postgres", () => pool.close());
-  const database = new GatedDatabase(pool, options.databaseUrl);
-  // Not waited for: machines start and stop without Postgres.
-  stack.add("migrations", database.open());
-  return database;
-}
-
-/** Opens the host table with the content of its file, which then follows the table. */
-async function openHostTable(stateDir: string, stack: Stack): Promise<HostTable> {
-  const table: HostTable = new HostTable((change) => file.changed(change));
-  const file = new HostFile(join(stateDir, "hosts.json"), () => table.all());
-  for (const entry of await file.load()) table.learn(entry);
-  stack.add("host table", () => file.flush());
-  return table;
 }
