@@ -10,17 +10,9 @@ import { Database, type Result, type Statement } from "../../../src/lib/stores/p
 import { execute } from "../../sim/stores/postgres-statements.ts";
 import { Tables } from "../../sim/stores/postgres-tables.ts";
 import { createDatabase } from "../../support/servers/postgres.ts";
-import {
-  acquiresOf,
-  CREATES,
-  call,
-  comparable,
-  idOf,
-  MACHINES,
-  type Stores,
-  sorted,
-  storesOn,
-} from "./postgres-calls.ts";
+import { acquiresOf, call } from "./postgres-calls.ts";
+import { CREATES, comparable, idOf, MACHINES, sorted } from "./postgres-records.ts";
+import { type Stores, storesOn } from "./postgres-stores.ts";
 
 createLogger("test", { write: () => {} });
 
