@@ -36,6 +36,7 @@ export function api(context: ServiceContext, region: RegionSettings): PartSpec {
     API_REGION: region.region,
     API_SCHEDULERS: schedulers.join(","),
     API_STATE_DIR: layout.of(name),
+    API_PROXY_DOMAINS: settings.appDomains,
     API_SEALING_KEY_DIR: layout.sealingKeysDir,
     ...registries(settings),
     DATABASE_URL: postgresUrl(routes?.postgres(region.region, postgres) ?? postgres, DATABASE),
@@ -78,6 +79,7 @@ export function proxy(context: ServiceContext, region: RegionSettings): PartSpec
       PROXY_REGION: region.region,
       PROXY_APIS: [region, ...elsewhere].map((each) => each.api).join(","),
       PROXY_STATE_DIR: layout.of(name),
+      PROXY_DOMAINS: settings.appDomains,
     }),
     async ready(signal) {
       const answer = await fetch(`http://${region.proxyMetrics}/healthz`, { signal });

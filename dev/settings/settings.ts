@@ -3,6 +3,7 @@ import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { readEnv } from "../../src/lib/config/config.ts";
 import { UserError } from "../../tools/lib/errors.ts";
+import { appDomains } from "./app-domains.ts";
 import { assignHosts, type HostPlace, type HostSettings, hostListeners, hostSettings } from "./hosts.ts";
 import { baseOf } from "./layout.ts";
 import { freePorts, type Listener } from "./ports.ts";
@@ -20,6 +21,8 @@ export interface FleetSettings {
   /** Bound on each host's images, MiB. */
   readonly imageBudgetMb: number;
   readonly guestFolder: string;
+  /** Domains of the apps' names, for apis and proxies. */
+  readonly appDomains: string;
   /** Whether machines outlive a supervisor that is killed. */
   readonly keepsMachines: boolean;
   /** Variables named after a service (`HOSTD_...`) go to that service. */
@@ -109,6 +112,7 @@ export function localSettings(
     })),
     ...shares(folder, places.length),
     guestFolder,
+    appDomains: appDomains(env),
     keepsMachines: true,
     overrides: env,
   };
@@ -154,6 +158,7 @@ export async function privateSettings(
     ),
     ...shares(folder, places.length),
     guestFolder,
+    appDomains: appDomains(overrides),
     keepsMachines: false,
     overrides,
   };

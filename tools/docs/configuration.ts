@@ -66,7 +66,7 @@ A duration is written with its unit: \`300ms\`, \`5s\`, \`2m\`, \`1h\`, \`7d\`.
 
 const NOTES: Readonly<Record<string, string>> = {
   "The local fleet":
-    "Its size is given by options of `npm start` and `npm run up`: `--regions ord,gru` (the first has Postgres, registry and traces), `--hosts N` and `--schedulers N` in each region. Undefined ones are as last time.",
+    "Its size is given by options of `npm start` and `npm run up`: `--regions ord,gru` (the first has Postgres, registry and traces), `--hosts N` and `--schedulers N` in each region. Undefined ones are as last time. Its apis have the `PROXY_DOMAINS` of its proxies; `API_PROXY_DOMAINS` can be left out.",
 };
 
 /** The whole document. */
