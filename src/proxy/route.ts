@@ -1,3 +1,5 @@
+import type { CompleteConcurrency, CompleteTls, Handler } from "../lib/service-config/defaults.ts";
+
 /** Finds where requests go, and counts them. */
 export interface Router {
   /**
@@ -32,9 +34,6 @@ export interface Target {
   readonly service: RoutedService;
 }
 
-/** What a proxy does with connections: see windhover.machines.v1.PortConfig. */
-export type Handler = "http" | "tls" | "pg_tls" | "proxy_proto";
-
 /** A service with the options of one of its ports, defaults filled in. */
 export interface RoutedService {
   /** Port of the guest. */
@@ -42,20 +41,12 @@ export interface RoutedService {
   /** None: bytes pass through. */
   readonly handlers: ReadonlySet<Handler>;
   readonly forceHttps: boolean;
-  readonly tls: TlsSettings;
+  readonly tls: CompleteTls;
   readonly http: HttpSettings;
   readonly proxyProto: "v1" | "v2";
-  readonly concurrency: Concurrency;
+  readonly concurrency: CompleteConcurrency;
   /** How long a request may wait for a machine to become ready. */
   readonly wakeTimeoutMs: number;
-}
-
-export interface TlsSettings {
-  /** What is offered, best first. */
-  readonly alpn: readonly ("h2" | "http/1.1")[];
-  readonly versions: readonly ("TLSv1.2" | "TLSv1.3")[];
-  /** Serves the proxy's default certificate to host names without one. */
-  readonly defaultSelfSigned: boolean;
 }
 
 export interface HttpSettings {
@@ -65,13 +56,6 @@ export interface HttpSettings {
   /** Names in lower case. An empty value removes the header. */
   readonly responseHeaders: ReadonlyMap<string, string>;
   readonly pristineResponse: boolean;
-}
-
-export interface Concurrency {
-  readonly type: "connections" | "requests";
-  readonly softLimit: number;
-  /** 0: none. */
-  readonly hardLimit: number;
 }
 
 /** What a request needs of its machine. */

@@ -1,6 +1,6 @@
 /**
  * What proxies do with a service of a machine, as in `windhover.machines.v1.ServiceConfig`. Absent
- * members have the defaults of the contract, which are filled in where they are used.
+ * members have the defaults of the contract, which `defaults.ts` fills in.
  */
 export interface ServiceSettings {
   readonly ports?: readonly PortSettings[];

@@ -1,4 +1,4 @@
-import type { Autostop } from "../routes/routes.ts";
+import type { Autostop } from "../../lib/service-config/defaults.ts";
 
 /** A machine that runs, of an app in a region, as far as idleness goes. */
 export interface IdleMachine {

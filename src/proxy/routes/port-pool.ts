@@ -1,4 +1,5 @@
-import type { Handler, RoutedService, Target } from "../route.ts";
+import type { Handler } from "../../lib/service-config/defaults.ts";
+import type { RoutedService, Target } from "../route.ts";
 import type { AppRoute, MachineRoute, PortRoute, ServiceRoute } from "./routes.ts";
 
 /** The machines of an app that have a service at a port of proxies. */

@@ -1,5 +1,11 @@
+import type {
+  Autostop,
+  CompleteConcurrency,
+  CompleteTls,
+  Handler,
+} from "../../lib/service-config/defaults.ts";
 import type { MachineState } from "../machines/machine-state.ts";
-import type { Concurrency, Handler, HttpSettings, TlsSettings } from "../route.ts";
+import type { HttpSettings } from "../route.ts";
 
 /** An app and the host names that it has besides those of the fleet's domains. */
 export interface AppRoute {
@@ -38,12 +44,10 @@ export interface ServiceRoute {
   readonly autostart: boolean;
   readonly autostop: Autostop;
   readonly minMachinesRunning: number;
-  readonly concurrency: Concurrency;
+  readonly concurrency: CompleteConcurrency;
   readonly idleTimeoutMs: number;
   readonly wakeTimeoutMs: number;
 }
-
-export type Autostop = "off" | "stop" | "suspend";
 
 /** Ports of proxies, and what happens with connections to them. */
 export interface PortRoute {
@@ -51,7 +55,7 @@ export interface PortRoute {
   readonly last: number;
   readonly handlers: readonly Handler[];
   readonly forceHttps: boolean;
-  readonly tls: TlsSettings;
+  readonly tls: CompleteTls;
   /** As a list, so that the file can have it. */
   readonly http: Omit<HttpSettings, "responseHeaders"> & {
     readonly responseHeaders: readonly (readonly [name: string, value: string])[];

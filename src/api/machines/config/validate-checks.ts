@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { CHECK_INTERVAL_MS } from "../../../lib/service-config/defaults.ts";
 import type { CheckSettings } from "../../../lib/service-config/service-config.ts";
 import { bytes, type Check, CONTROL, isPlain, PLAIN, printable } from "./text.ts";
 import { checkHeaderName, checkHeaderValue, isToken } from "./validate-http.ts";
@@ -11,7 +12,6 @@ const MAX_NAME_BYTES = 64;
 const RESERVED = "servicecheck-";
 const MIN_INTERVAL_MS = 1_000;
 const MAX_INTERVAL_MS = 3_600_000;
-const DEFAULT_INTERVAL_MS = 15_000;
 const MIN_TIMEOUT_MS = 100;
 const MAX_TIMEOUT_MS = 60_000;
 const MAX_GRACE_MS = 3_600_000;
@@ -76,7 +76,7 @@ function checkCheck(settings: CheckSettings, at: string, check: Check): void {
   check(isType, `${at}.type`, `must be tcp or http, not "${printable(type)}"`);
   checkTime(intervalMs, MIN_INTERVAL_MS, MAX_INTERVAL_MS, `${at}.interval`, check);
   checkTime(timeoutMs, MIN_TIMEOUT_MS, MAX_TIMEOUT_MS, `${at}.timeout`, check);
-  const longestMs = intervalMs ?? DEFAULT_INTERVAL_MS;
+  const longestMs = intervalMs ?? CHECK_INTERVAL_MS;
   const isShort = timeoutMs === undefined || timeoutMs > MAX_TIMEOUT_MS || timeoutMs <= longestMs;
   const fix = "shorten it, or lengthen the interval";
   check(isShort, `${at}.timeout`, `must be at most the interval, ${timeText(longestMs)}: ${fix}`);

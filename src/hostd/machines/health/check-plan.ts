@@ -1,4 +1,4 @@
-import type { CheckSettings } from "../../../lib/service-config/service-config.ts";
+import { type CompleteCheck, checkWithDefaults } from "../../../lib/service-config/defaults.ts";
 import type { MachineConfig, ServiceConfig } from "../machine-config.ts";
 
 /** A check that hostd runs against a machine, with its defaults filled in. */
@@ -33,7 +33,6 @@ export interface HttpCheck {
   readonly body: string;
 }
 
-const DEFAULTS = { intervalMs: 15_000, timeoutMs: 10_000, gracePeriodMs: 10_000 };
 /** Ports of which a guest tells whether its program listens on them. */
 const MAX_PORTS = 64;
 
@@ -41,18 +40,20 @@ const MAX_PORTS = 64;
 export function planChecks({ services, checks = {} }: MachineConfig): readonly PlannedCheck[] {
   let count = 0;
   const ofServices = services.flatMap((service) =>
-    (service.checks ?? []).map((check) => {
+    (service.checks ?? []).map(checkWithDefaults).map((check) => {
       const port = check.port || service.internalPort;
-      const name = `servicecheck-${String(count++).padStart(2, "0")}-${typeOf(check)}-${port}`;
+      const name = `servicecheck-${String(count++).padStart(2, "0")}-${check.type}-${port}`;
       return plan(name, check, port, true);
     }),
   );
   const listens = services.filter(isKnownWithoutChecks).map(({ internalPort }) => {
-    return plan(`listen-${internalPort}`, {}, internalPort, true, "listen");
+    return plan(`listen-${internalPort}`, checkWithDefaults({}), internalPort, true, "listen");
   });
   const byName = Object.entries(checks)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, check]) => plan(name, check, check.port ?? 0, check.kind === "readiness"));
+    .map(([name, check]) =>
+      plan(name, checkWithDefaults(check), check.port ?? 0, check.kind === "readiness"),
+    );
   return [...ofServices, ...listens, ...byName];
 }
 
@@ -68,30 +69,22 @@ function isKnownWithoutChecks({ protocol, ports = [], checks = [] }: ServiceConf
 
 function plan(
   name: string,
-  check: CheckSettings,
+  check: CompleteCheck,
   port: number,
   isReadiness: boolean,
-  type: PlannedCheck["type"] = typeOf(check),
+  type: PlannedCheck["type"] = check.type,
 ): PlannedCheck {
-  const { intervalMs = DEFAULTS.intervalMs, timeoutMs = DEFAULTS.timeoutMs } = check;
-  const { gracePeriodMs: graceMs = DEFAULTS.gracePeriodMs } = check;
+  const { intervalMs, timeoutMs, gracePeriodMs: graceMs } = check;
   const common = { name, type, port, isReadiness, intervalMs, timeoutMs, graceMs };
   return type === "http" ? { ...common, http: httpOf(check) } : common;
 }
 
-function typeOf({ type }: CheckSettings): "tcp" | "http" {
-  return type === "http" ? "http" : "tcp";
-}
-
-function httpOf(check: CheckSettings): HttpCheck {
+function httpOf(check: CompleteCheck): HttpCheck {
+  const { method, path, protocol, headers, status, body } = check;
   return {
-    method: check.method || "GET",
-    path: check.path || "/",
-    isTls: check.protocol === "https",
-    serverName: check.tlsServerName ?? "",
-    acceptsAnyCertificate: check.tlsSkipVerify ?? false,
-    headers: check.headers ?? [],
-    status: check.status ?? 0,
-    body: check.body ?? "",
+    ...{ method, path, headers, status, body },
+    isTls: protocol === "https",
+    serverName: check.tlsServerName,
+    acceptsAnyCertificate: check.tlsSkipVerify,
   };
 }
