@@ -215,57 +215,6 @@ describe("a configuration", () => {
     },
   );
 
-  it("never makes the check itself fail, whatever is in it", () => {
-    const text = fc.string({ unit: "binary", maxLength: 50 });
-    const input = fc.record({
-      image: text,
-      guest: fc.option(fc.record({ cpuKind: text, cpus: fc.integer(), memoryMb: fc.integer() }), {
-        nil: undefined,
-      }),
-      env: fc.dictionary(text, text),
-      init: fc.option(
-        fc.record({
-          exec: fc.array(text),
-          entrypoint: fc.array(text),
-          cmd: fc.array(text),
-          user: text,
-          workingDir: text,
-        }),
-        { nil: undefined },
-      ),
-      services: fc.array(fc.record({ protocol: text, internalPort: fc.integer() })),
-      stop: fc.option(fc.record({ signal: text, timeoutMs: fc.option(fc.double(), { nil: undefined }) }), {
-        nil: undefined,
-      }),
-      metadata: fc.dictionary(text, text),
-      restart: fc.option(fc.record({ policy: text, maxRetries: fc.integer() }), { nil: undefined }),
-      schedule: text,
-      files: fc.array(fc.record({ guestPath: text, content: fc.base64String(), mode: fc.integer() })),
-      dns: fc.option(
-        fc.record({
-          nameservers: fc.array(text),
-          searches: fc.array(text),
-          options: fc.array(text),
-          hostname: text,
-        }),
-        { nil: undefined },
-      ),
-      extra: fc.option(fc.dictionary(text, fc.anything()), { nil: undefined }),
-    });
-
-    fc.assert(
-      fc.property(input, (config) => {
-        const violations = new Violations();
-        validateConfig(config, anyImage, violations);
-        expect(
-          violations.all.every(
-            (problem) => problem.field.startsWith("config.") && problem.description !== "",
-          ),
-        ).toBe(true);
-      }),
-    );
-  });
-
   it("that is accepted has memory and CPUs within their bounds", () => {
     const guest = fc.record({
       cpuKind: fc.constantFrom("", "shared", "performance"),

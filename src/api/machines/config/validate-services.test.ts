@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import type {
   CheckSettings,
@@ -268,54 +267,4 @@ test.each<[LifeSettings, string[]]>([
   [{ maxLifetimeMs: 366 * 24 * HOUR_MS, maxBusyMs: 25 * HOUR_MS }, ["max_lifetime", "max_busy"]],
 ])("a machine with %j has the wrong fields %j", (life, fields) => {
   expect(Object.keys(problemsOf([], life))).toEqual(fields);
-});
-
-const text = fc.string({ unit: "binary", maxLength: 30 });
-const number = fc.oneof(fc.integer(), fc.double());
-const record = <T>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(shape, { requiredKeys: [] });
-const checkSettings = record<CheckSettings>({
-  ...{ type: fc.oneof(fc.constantFrom("tcp", "http"), text), kind: text, port: number, intervalMs: number },
-  ...{ timeoutMs: number, gracePeriodMs: number, method: text, path: text, protocol: text },
-  ...{ tlsServerName: text, tlsSkipVerify: fc.boolean(), status: number, body: text },
-  headers: fc.array(fc.record({ name: text, values: fc.array(text) })),
-});
-const portSettings = record<PortSettings>({
-  ...{ port: number, startPort: number, endPort: number, forceHttps: fc.boolean() },
-  handlers: fc.array(fc.oneof(fc.constantFrom("tls", "http", "pg_tls"), text)),
-  tls: record({ alpn: fc.array(text), versions: fc.array(text) }),
-  http: record({ idleTimeoutMs: number, responseHeaders: fc.dictionary(text, text) }),
-  proxyProto: record({ version: text }),
-});
-const services = fc.array(
-  fc.tuple(
-    fc.record({ protocol: fc.oneof(fc.constantFrom("tcp", "udp"), text), internalPort: number }),
-    record<ServiceSettings>({
-      ...{ autostart: fc.boolean(), autostop: text, minMachinesRunning: number, idleTimeoutMs: number },
-      concurrency: record({ type: text, softLimit: number, hardLimit: number }),
-      ports: fc.array(portSettings),
-      checks: fc.array(checkSettings),
-    }),
-  ),
-  { maxLength: 3 },
-);
-
-test("whatever is in services and checks, the check itself never fails", () => {
-  const life = record<LifeSettings>({
-    ...{ snapshot: text, maxLifetimeMs: number, maxBusyMs: number },
-    checks: fc.dictionary(text, checkSettings),
-  });
-
-  fc.assert(
-    fc.property(services, life, (each, more) => {
-      const problems = problemsOf(
-        each.map(([service, settings]) => ({ ...service, ...settings })),
-        more,
-      );
-
-      for (const [field, description] of Object.entries(problems)) {
-        expect(field).toMatch(/^(services|checks|snapshot|max_)/);
-        expect(description).toMatch(/^[\x20-\x7e]+$/);
-      }
-    }),
-  );
 });
