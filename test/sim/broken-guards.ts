@@ -19,7 +19,7 @@ import {
   planProxies,
   planRestarts,
   planRestores,
-} from "./faults.ts";
+} from "./faults/plans.ts";
 import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
 import type { Redis } from "./stores/redis.ts";

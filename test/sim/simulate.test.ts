@@ -10,7 +10,7 @@ import {
   planProxies,
   planRestarts,
   planRestores,
-} from "./faults.ts";
+} from "./faults/plans.ts";
 import { firstFailing } from "./first-failing.ts";
 import { simulate } from "./simulate.ts";
 

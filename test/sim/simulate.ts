@@ -1,5 +1,5 @@
 import { createLogger } from "../../src/lib/runtime/log.ts";
-import { planFaults } from "./faults.ts";
+import { planFaults } from "./faults/random-faults.ts";
 import { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards } from "./guards.ts";
 import { checkAlways, checkEnded, unsettled } from "./invariants.ts";
