@@ -7,7 +7,8 @@ import { RULES } from "../../../src/api/service-rules.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { openWorld, type World } from "../../system/world.ts";
 import { Grpcurl, type Outcome } from "./grpcurl.ts";
-import { RPCS, type Story } from "./rpcs.ts";
+import { RPCS } from "./rpcs.ts";
+import type { Story } from "./story.ts";
 
 const scratch = temporaryFolder("grpcurl");
 let world: World;
