@@ -7,7 +7,8 @@ import { Concurrency } from "../lib/limits/concurrency.ts";
 import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import type { SchedulingFile } from "./availability/scheduling-file.ts";
-import type { Hold, Ledger } from "./capacity/ledger.ts";
+import type { Hold } from "./capacity/holds.ts";
+import type { Ledger } from "./capacity/ledger.ts";
 import type { Checks } from "./checks/checks.ts";
 import {
   type HostIdentity,

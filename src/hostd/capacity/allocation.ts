@@ -34,7 +34,7 @@ export function usageOf({ resources, vms, launchUntilMs, reserved, savedMb = 0 }
   return { cpus, memoryMb, diskMb: resources.diskMb + savedMb };
 }
 
-export function sizeOfVms(vms: ReadonlyMap<string, Resources>): Resources {
+function sizeOfVms(vms: ReadonlyMap<string, Resources>): Resources {
   let sum = NOTHING;
   for (const { cpus, memoryMb } of vms.values()) sum = add(sum, { cpus, memoryMb, diskMb: 0 });
   return sum;
@@ -50,12 +50,26 @@ export class Allocations {
     return this.#sum;
   }
 
+  /** CPU and memory of all VMs. */
+  get running(): Resources {
+    let sum = NOTHING;
+    for (const { vms } of this.#all.values()) sum = add(sum, sizeOfVms(vms));
+    return sum;
+  }
+
   get(machineId: string): Readonly<Allocation> | undefined {
     return this.#all.get(machineId);
   }
 
   values(): Iterable<Readonly<Allocation>> {
     return this.#all.values();
+  }
+
+  /** Returns the allocation of a machine that must have one. */
+  require(machineId: string): Readonly<Allocation> {
+    const allocation = this.#all.get(machineId);
+    if (!allocation) throw new Error(`machine ${machineId} has no allocation`);
+    return allocation;
   }
 
   set(machineId: string, allocation: Allocation): void {

@@ -1,21 +1,9 @@
 import type { Clock } from "../../lib/runtime/clock.ts";
 import type { Resources } from "../machines/machine.ts";
-import { type Allocation, Allocations, type AllocationUse, sizeOfVms, usageOf } from "./allocation.ts";
-import { add, atLeastZero, fits, larger, NOTHING, shortage, subtract } from "./amounts.ts";
-import { diskFull, holdAwarded, holdExpired, insufficient } from "./ledger-faults.ts";
-
-export interface Hold {
-  readonly reservationId: string;
-  readonly epoch: bigint;
-  readonly resources: Resources;
-  readonly app: string;
-  /** Whether the award is refused when the app has a machine here. */
-  readonly isDistinct: boolean;
-  /** On the monotonic clock: TTL of the reservation and grace. */
-  readonly deadlineMs: number;
-  /** Set by the award. The hold then has no capacity, and refuses awards for other machines. */
-  readonly awardedTo?: string;
-}
+import { Allocations, type AllocationUse, usageOf } from "./allocation.ts";
+import { atLeastZero, fits, larger, NOTHING, shortage, subtract } from "./amounts.ts";
+import { type Hold, Holds } from "./holds.ts";
+import { diskFull, insufficient } from "./ledger-faults.ts";
 
 export type HoldAnswer =
   | { readonly kind: "held"; readonly epoch: bigint; readonly freeAfter: Resources }
@@ -46,10 +34,6 @@ export interface LedgerOptions {
   readonly clock: Clock;
 }
 
-interface HoldEntry extends Hold {
-  awardedTo?: string;
-}
-
 const NO_APP = { app: "", isDistinct: false };
 
 /**
@@ -58,18 +42,16 @@ const NO_APP = { app: "", isDistinct: false };
  */
 export class Ledger {
   readonly #options: LedgerOptions;
-  readonly #holds = new Map<string, HoldEntry>();
+  readonly #holds: Holds;
   readonly #allocations = new Allocations();
   /** Nothing expires earlier. */
   #nextExpiryMs = Number.POSITIVE_INFINITY;
-  #nextEpoch: bigint;
   #reclaimableMb = 0;
   #reclaim: (leftMb: number) => void = () => {};
-  #expiredHolds = 0;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
-    this.#nextEpoch = (BigInt(options.incarnation) << 32n) + 1n;
+    this.#holds = new Holds(options.incarnation);
   }
 
   /** Holds capacity for a reservation. A repeat returns the same hold with a new deadline. */
@@ -79,13 +61,12 @@ export class Ledger {
     const known = this.#holds.get(reservationId);
     if (known) {
       // A repeated auction makes a new reservation, which the hold must outlive.
-      this.#holds.set(reservationId, { ...known, deadlineMs: Math.max(known.deadlineMs, deadlineMs) });
+      this.#holds.extend(known, deadlineMs);
       return { kind: "held", epoch: known.epoch, freeAfter: atLeastZero(this.#free()) };
     }
     const short = shortage(this.#free(), resources);
     if (short) return { kind: "declined", reason: short, largest: atLeastZero(this.#free()) };
-    const epoch = this.#nextEpoch++;
-    this.#holds.set(reservationId, { reservationId, epoch, resources, ...of, deadlineMs });
+    const { epoch } = this.#holds.add({ reservationId, resources, ...of, deadlineMs });
     this.#nextExpiryMs = Math.min(this.#nextExpiryMs, deadlineMs);
     this.#reclaimExcess();
     return { kind: "held", epoch, freeAfter: atLeastZero(this.#free()) };
@@ -99,14 +80,9 @@ export class Ledger {
    */
   award(reservationId: string, epoch: bigint, machineId: string, keepForLaunchMs: number): Resources {
     this.#expire();
-    const hold = this.#holds.get(reservationId);
-    if (!hold || hold.epoch !== epoch) throw holdExpired(reservationId, epoch);
-    if (hold.awardedTo !== undefined && hold.awardedTo !== machineId) throw holdAwarded(reservationId);
-    if (hold.awardedTo === undefined) {
-      hold.awardedTo = machineId;
-      this.restore(machineId, hold.resources, { launchForMs: keepForLaunchMs });
-    }
-    return hold.resources;
+    const { resources, isTaken } = this.#holds.award(reservationId, epoch, machineId);
+    if (isTaken) this.restore(machineId, resources, { launchForMs: keepForLaunchMs });
+    return resources;
   }
 
   /**
@@ -117,15 +93,13 @@ export class Ledger {
     this.#allocations.delete(machineId);
     const hold = this.#holds.get(reservationId);
     if (hold?.awardedTo !== machineId) return;
-    if (fits(this.#free(), hold.resources)) delete hold.awardedTo;
+    if (fits(this.#free(), hold.resources)) this.#holds.undoAward(reservationId);
     else this.#holds.delete(reservationId);
   }
 
   /** Releases holds. Ignores unknown and awarded ones. */
   release(reservationIds: readonly string[]): void {
-    for (const id of reservationIds) {
-      if (this.#holds.get(id)?.awardedTo === undefined) this.#holds.delete(id);
-    }
+    for (const id of reservationIds) this.#holds.release(id);
   }
 
   /** Allocates for a machine that is in the store. @param use `vm`: the one that it has */
@@ -145,7 +119,7 @@ export class Ledger {
    */
   admitVm(machineId: string, vmId: string): void {
     this.#expire();
-    const allocation = this.#allocation(machineId);
+    const allocation = this.#allocations.require(machineId);
     if (allocation.vms.has(vmId)) return;
     const vms = new Map([...allocation.vms, [vmId, allocation.resources]]);
     const needed = subtract(usageOf({ ...allocation, vms, launchUntilMs: 0 }), usageOf(allocation));
@@ -159,7 +133,7 @@ export class Ledger {
 
   /** Keeps CPU and memory for the next VM while the present one is stopped. Until {@link unreserve}. */
   reserve(machineId: string, resources = NOTHING): void {
-    this.#allocation(machineId);
+    this.#allocations.require(machineId);
     this.#allocations.change(machineId, (allocation) => {
       allocation.reserved = larger(allocation.resources, resources);
     });
@@ -180,7 +154,7 @@ export class Ledger {
    */
   allocateSaved(machineId: string, megabytes: number): void {
     this.#expire();
-    const { savedMb = 0 } = this.#allocation(machineId);
+    const { savedMb = 0 } = this.#allocations.require(machineId);
     const needed = megabytes - savedMb;
     const free = this.#free().diskMb;
     if (needed > 0 && needed > free) throw diskFull(needed, Math.max(0, free));
@@ -208,7 +182,7 @@ export class Ledger {
    */
   resize(machineId: string, resources: Resources, isSwitched: boolean): void {
     this.#expire();
-    const allocation = this.#allocation(machineId);
+    const allocation = this.#allocations.require(machineId);
     const { capacity } = this.#options;
     if (!fits(capacity, resources)) throw insufficient(resources, capacity);
     const reserved = isSwitched ? larger(resources, allocation.resources) : allocation.reserved;
@@ -224,7 +198,7 @@ export class Ledger {
 
   /** Undoes a resize. Never fails: the resources of before are still reserved. */
   restoreSize(machineId: string, resources: Resources): void {
-    this.#allocation(machineId);
+    this.#allocations.require(machineId);
     this.#allocations.change(machineId, (allocation) => {
       allocation.resources = resources;
     });
@@ -265,7 +239,7 @@ export class Ledger {
 
   get expiredHolds(): number {
     this.#expire();
-    return this.#expiredHolds;
+    return this.#holds.expired;
   }
 
   /** Holds that are neither expired nor awarded. */
@@ -289,9 +263,9 @@ export class Ledger {
     this.#expire();
     return {
       capacity: this.#options.capacity,
-      held: this.#held(),
+      held: this.#holds.sum,
       allocated: this.#allocations.sum,
-      running: this.#running(),
+      running: this.#allocations.running,
       reclaimable: { ...NOTHING, memoryMb: this.#reclaimableMb },
       free: atLeastZero(this.#free()),
     };
@@ -300,16 +274,7 @@ export class Ledger {
   #expire(): void {
     const now = this.#options.clock.monotonicMs();
     if (now < this.#nextExpiryMs) return;
-    let next = Number.POSITIVE_INFINITY;
-    for (const [id, hold] of this.#holds) {
-      if (hold.deadlineMs > now) {
-        next = Math.min(next, hold.deadlineMs);
-        continue;
-      }
-      this.#holds.delete(id);
-      if (hold.awardedTo === undefined) this.#expiredHolds += 1;
-    }
-    this.#nextExpiryMs = Math.min(next, this.#allocations.expire(now));
+    this.#nextExpiryMs = Math.min(this.#holds.expire(now), this.#allocations.expire(now));
   }
 
   #reclaimExcess(): void {
@@ -320,24 +285,6 @@ export class Ledger {
   }
 
   #free(): Resources {
-    return subtract(subtract(this.#options.capacity, this.#held()), this.#allocations.sum);
-  }
-
-  #held(): Resources {
-    let sum = NOTHING;
-    for (const hold of this.#holds.values()) if (hold.awardedTo === undefined) sum = add(sum, hold.resources);
-    return sum;
-  }
-
-  #running(): Resources {
-    let sum = NOTHING;
-    for (const { vms } of this.#allocations.values()) sum = add(sum, sizeOfVms(vms));
-    return sum;
-  }
-
-  #allocation(machineId: string): Readonly<Allocation> {
-    const allocation = this.#allocations.get(machineId);
-    if (!allocation) throw new Error(`machine ${machineId} has no allocation`);
-    return allocation;
+    return subtract(subtract(this.#options.capacity, this.#holds.sum), this.#allocations.sum);
   }
 }
