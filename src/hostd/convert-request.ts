@@ -21,8 +21,8 @@ import { type Caller, type ImageRef, machineId, type StopReason } from "./machin
 import { MAX_STOP_MS } from "./machines/machine-config.ts";
 import type { MachineState } from "./machines/states.ts";
 import type { Awaited } from "./machines/wait.ts";
+import type { Award } from "./operations/awards.ts";
 import type { MetadataPatch } from "./operations/machine-changes.ts";
-import type { Award } from "./operations/machines.ts";
 import type { StopOptions } from "./operations/stop-operation.ts";
 import type { UpdateRequest } from "./operations/updates.ts";
 

@@ -81,7 +81,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
     machineToProto(host.checks.live(machine), identity.name, [], clock.now());
   return {
     createMachine: internal(async (req) => {
-      const machine = await machines.create(awardFromProto(req));
+      const machine = await machines.awards.create(awardFromProto(req));
       const lease = heldLease(machine, clock.now());
       return { machine: { ...toProto(machine), lease: lease && leaseToProto(lease) } };
     }),

@@ -1,51 +1,31 @@
-import { Fault, invalid } from "../../lib/faults/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import type { Credentials } from "../../lib/oci/auth/credentials.ts";
-import { abortable } from "../../lib/runtime/abort.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { TimeLimit } from "../../lib/runtime/wait.ts";
-import { refuseWhileDraining } from "../availability/scheduling.ts";
-import { refuseSecondOfApp } from "../capacity/app-presence.ts";
-import type { Ledger } from "../capacity/ledger.ts";
-import type { Ports } from "../capacity/ports.ts";
 import type { ImageCacheClient, Pin, PullStep } from "../images/imagecache-client.ts";
-import { newMachine, prepared } from "../machines/change.ts";
+import { prepared } from "../machines/change.ts";
 import { busyUntilMs, withBusy } from "../machines/health/busy.ts";
 import { machineOfVm } from "../machines/ids.ts";
-import { guardRight, type NewLease, newLease, type Right } from "../machines/lease.ts";
+import { guardRight, type Right } from "../machines/lease.ts";
 import {
   type Caller,
-  hostNumberOf,
   invalidState,
   type Machine,
   type MachineId,
-  type MachineSpec,
   notFound,
   type StopReason,
-  savedMbOf,
 } from "../machines/machine.ts";
 import { snapshotDropped } from "../machines/snapshot.ts";
 import { isActive } from "../machines/states.ts";
-import { type Awaited, decideWait, waitTimeout, wantedOf } from "../machines/wait.ts";
-import type { Store } from "../store/store.ts";
-import { measureAward } from "../telemetry/operation-metrics.ts";
+import type { Awaited } from "../machines/wait.ts";
+import { type AwardParts, Awards, checkHost } from "./awards.ts";
 import { Driver, type DriverParts } from "./driver.ts";
 import { ImagePins } from "./image-pins.ts";
 import type { StartResult } from "./launch/launch.ts";
 import type { StopResult } from "./requests/accepted.ts";
+import { SnapshotRoom, type SnapshotRoomParts } from "./saves/snapshot-room.ts";
 import type { StopOptions } from "./stop-operation.ts";
 import { type UpdateRequest, Updates } from "./updates.ts";
-
-/** An award: a machine for a hold of this host. */
-export interface Award {
-  readonly id: MachineId;
-  readonly spec: Omit<MachineSpec, "resources" | "createdAtMs" | "image" | "instanceId">;
-  readonly reservationId: string;
-  readonly epoch: bigint;
-  /** Keep CPU and memory allocated for the first start. */
-  readonly keepForLaunch: boolean;
-  /** Lease that the machine begins with. */
-  readonly lease?: NewLease | undefined;
-}
+import { untilAwaited, type WaitParts } from "./waits.ts";
 
 /** Proof that a call may start a machine, and who asked for it. */
 export interface StartRight extends Right {
@@ -55,51 +35,32 @@ export interface StartRight extends Right {
   readonly isFromProxy?: boolean;
 }
 
-export type MachinesParts = Omit<DriverParts, "pins" | "makeRoom"> & {
-  readonly store: Pick<Store, "all" | "subscribe">;
-  readonly ledger: Pick<Ledger, "sums" | "award" | "undoAward" | "holdsOfApp" | "isDistinct">;
-  readonly images: Pick<ImageCacheClient, "ensure">;
-  readonly ports: Pick<Ports, "allocate">;
-  readonly clock: Clock;
-  /** `keepForLaunchMs`: how long CPU and memory stay allocated for the first start. */
-  readonly limits: { readonly keepForLaunchMs: number };
-};
-
-/** Share of the disk that the snapshots of one organisation take. */
-const SNAPSHOT_SHARE = 0.25;
+export type MachinesParts = Omit<DriverParts, "pins" | "room"> &
+  AwardParts &
+  SnapshotRoomParts &
+  WaitParts & {
+    readonly images: Pick<ImageCacheClient, "ensure">;
+    readonly clock: Clock;
+  };
 
 /**
  * The machines of this host. Finds the machine of a request, checks its organisation, and passes
  * the request to its driver.
  */
 export class Machines {
+  readonly awards: Awards;
   readonly #parts: MachinesParts;
   readonly #pins: ImagePins;
   readonly #drivers = new Map<string, Driver>();
   readonly #updates: Updates;
-  readonly #creating = new Map<string, Promise<Machine>>();
+  readonly #room: SnapshotRoom;
 
   constructor(parts: MachinesParts) {
     this.#parts = parts;
+    this.awards = new Awards(parts);
     this.#pins = new ImagePins(parts);
     this.#updates = new Updates(parts, this.#pins);
-  }
-
-  /**
-   * Turns a hold into a machine in state `creating`. A repeat returns the machine.
-   *
-   * @throws Fault WRONG_HOST, HOST_DRAINING, APP_PRESENT, HOLD_EXPIRED, HOLD_AWARDED, NO_FREE_PORT, DISK_FULL
-   */
-  create(award: Award): Promise<Machine> {
-    const { id } = award;
-    this.#checkHost(id);
-    const known = this.#parts.store.get(id);
-    if (known) return Promise.resolve(known);
-    const underWay = this.#creating.get(id);
-    if (underWay !== undefined) return underWay;
-    const creating = measureAward(() => this.#create(award)).finally(() => this.#creating.delete(id));
-    this.#creating.set(id, creating);
-    return creating;
+    this.#room = new SnapshotRoom(parts, (id) => void this.driver(id).runtime.note(snapshotDropped));
   }
 
   /** Returns a machine. @param org empty: of any organisation. @throws Fault MACHINE_NOT_FOUND */
@@ -214,9 +175,9 @@ export class Machines {
     options: Right & { readonly force: boolean; readonly ignoreMissing: boolean },
   ): Promise<Machine | undefined> {
     // Otherwise a create that is not stored yet would survive its undo.
-    await this.#creating.get(id)?.catch(() => {});
+    await this.awards.underWay(id)?.catch(() => {});
     if (options.ignoreMissing && !this.#parts.store.get(id)) {
-      this.#checkHost(id);
+      checkHost(id, this.#parts.number);
       return undefined;
     }
     const driver = this.driver(this.guarded(id, org, options).id);
@@ -226,35 +187,16 @@ export class Machines {
   /**
    * Waits until a machine is as awaited.
    *
-   * @throws Fault STATE_UNREACHABLE, REPLACED, WAIT_TIMEOUT; the reason of `signal`
+   * @throws Fault MACHINE_NOT_FOUND, STATE_UNREACHABLE, REPLACED, WAIT_TIMEOUT; the reason of `signal`
    */
-  async wait(
+  wait(
     id: MachineId,
     org: string,
     awaited: Awaited,
     timeoutMs: number,
     signal: AbortSignal,
   ): Promise<Machine> {
-    let last = this.get(id, org);
-    const { store, clock, proxies } = this.#parts;
-    const { promise, resolve, reject } = Promise.withResolvers<Machine>();
-    const check = (machine: Machine): void => {
-      last = machine;
-      const now = { ...machine, isReady: proxies.isReady(machine) };
-      const decision = decideWait(now, awaited, clock.now());
-      if (decision.kind === "done") resolve(machine);
-      if (decision.kind === "fail") reject(decision.fault);
-    };
-    using limit = new TimeLimit(timeoutMs, signal, () => waitTimeout(last, wantedOf(awaited), timeoutMs));
-    const unsubscribe = store.subscribe(id, check);
-    const unsubscribeReady = proxies.subscribe(id, () => check(this.get(id, org)));
-    try {
-      check(last);
-      return await abortable(promise, limit.signal);
-    } finally {
-      unsubscribe();
-      unsubscribeReady();
-    }
+    return untilAwaited(this.#parts, () => this.get(id, org), awaited, timeoutMs, signal);
   }
 
   /** Returns the driver of a machine. @throws Fault MACHINE_NOT_FOUND */
@@ -262,11 +204,7 @@ export class Machines {
     const known = this.#drivers.get(id);
     if (known) return known;
     if (!this.#parts.store.get(id)) throw notFound(id);
-    const driver = new Driver(id, {
-      ...this.#parts,
-      pins: this.#pins,
-      makeRoom: (org, keep, neededMb) => this.#makeRoom(org, keep, neededMb),
-    });
+    const driver = new Driver(id, { ...this.#parts, pins: this.#pins, room: this.#room });
     this.#drivers.set(id, driver);
     return driver;
   }
@@ -298,60 +236,9 @@ export class Machines {
     await this.#parts.teardowns.all();
   }
 
-  /** Removes the snapshots of an organisation that were not used for longest, until one more fits into its share. */
-  #makeRoom(org: string, keep: MachineId, neededMb: number): boolean {
-    const limitMb = this.#parts.ledger.sums().capacity.diskMb * SNAPSHOT_SHARE;
-    const others = [...this.#parts.store.all()].filter(
-      ({ id, spec, snapshot }) => spec.org === org && id !== keep && snapshot?.name,
-    );
-    const oldestFirst = others.sort((a, b) => (a.snapshot?.usedAtMs ?? 0) - (b.snapshot?.usedAtMs ?? 0));
-    let usedMb = others.reduce(
-      (sum, { snapshot }) => sum + savedMbOf({ ...(snapshot ? { snapshot } : {}) }),
-      0,
-    );
-    for (const { id, snapshot } of oldestFirst) {
-      if (usedMb + neededMb <= limitMb) break;
-      usedMb -= savedMbOf({ ...(snapshot ? { snapshot } : {}) });
-      void this.driver(id).runtime.note(snapshotDropped);
-    }
-    return usedMb + neededMb <= limitMb;
-  }
-
   /** Checks a call again when its turn has come: a lease may have been acquired since it arrived. */
   #guard(right: Right): (machine: Machine) => void {
     return (machine) => guardRight(machine, right, this.#parts.clock.now());
-  }
-
-  async #create(award: Award): Promise<Machine> {
-    const { store, ledger, ports, clock, ids, limits } = this.#parts;
-    const { id, spec, reservationId, epoch, keepForLaunch } = award;
-    // A cordoned host still takes awards, because auctions are under way.
-    refuseWhileDraining(this.#parts.scheduling, this.#parts.number);
-    refuseSecondOfApp(this.#parts, spec.app, reservationId);
-    const resources = ledger.award(reservationId, epoch, id, keepForLaunch ? limits.keepForLaunchMs : 0);
-    let allocated: readonly number[] = [];
-    try {
-      checkSize(spec, resources);
-      allocated = await ports.allocate(spec.config.services);
-      const nowMs = clock.now();
-      const instanceId = ids.event(nowMs);
-      const change = newMachine(
-        id,
-        { ...spec, resources, createdAtMs: nowMs, instanceId },
-        {
-          ports: allocated,
-          launchUntilMs: keepForLaunch ? nowMs + limits.keepForLaunchMs : undefined,
-          lease: award.lease && newLease(award.lease, instanceId, nowMs),
-        },
-        { nowMs, eventId: ids.event(nowMs) },
-      );
-      await store.intend(change);
-      return change.machine;
-    } catch (err) {
-      ports.release(allocated);
-      ledger.undoAward(reservationId, id);
-      throw err;
-    }
   }
 
   async #finishPrepare(driver: Driver, { image }: PullStep & { kind: "ready" }): Promise<void> {
@@ -364,18 +251,6 @@ export class Machines {
     await this.#parts.images.unpin({ digest: machine.spec.imageRef.digest, owner: id });
     throw invalidState(machine, "prepared");
   }
-
-  #checkHost(id: MachineId): void {
-    const { number } = this.#parts;
-    const owner = hostNumberOf(id);
-    if (owner === number) return;
-    throw new Fault(
-      "INVALID_ARGUMENT",
-      "WRONG_HOST",
-      `machine ${id} belongs to host ${owner}; this is host ${number}`,
-      { machine_id: id, host_number: String(number), machine_host_number: String(owner) },
-    );
-  }
 }
 
 /** @throws Fault MACHINE_CORDONED */
@@ -383,11 +258,4 @@ function refuseCordoned({ id, isCordoned }: Machine): void {
   if (!isCordoned) return;
   const message = `machine ${id} is cordoned: proxies send it no requests`;
   throw new Fault("FAILED_PRECONDITION", "MACHINE_CORDONED", message, { machine_id: id });
-}
-
-function checkSize(spec: Award["spec"], held: { cpus: number; memoryMb: number }): void {
-  const { cpus, memoryMb } = spec.config.guest;
-  if (cpus <= held.cpus && memoryMb <= held.memoryMb) return;
-  const description = `needs ${cpus} CPUs and ${memoryMb} MB; the reservation holds ${held.cpus} CPUs and ${held.memoryMb} MB`;
-  throw invalid([{ field: "machine.config.guest", description }]);
 }

@@ -1,18 +1,18 @@
 import { describeError, logger } from "../../lib/runtime/log.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import type { Ledger } from "../capacity/ledger.ts";
-import { type Machine, type MachineId, savedMbOf } from "../machines/machine.ts";
+import { type Machine, savedMbOf } from "../machines/machine.ts";
 import { type MadeSnapshot, snapshotMade, wantsSnapshot } from "../machines/snapshot.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
+import type { SnapshotRoom } from "./saves/snapshot-room.ts";
 import { neededMb } from "./suspend-operation.ts";
 
 export interface SnapshotParts {
   readonly vmm: Pick<Vmm, "save" | "saved" | "hasSaved" | "dropSaved">;
   readonly ledger: Pick<Ledger, "allocateSaved" | "setSaved">;
   readonly closing: AbortSignal;
-  /** Removes snapshots of an organisation, the longest unused first. False: there is no room for one more. */
-  readonly makeRoom: (org: string, keep: MachineId, neededMb: number) => boolean;
+  readonly room: Pick<SnapshotRoom, "make">;
 }
 
 const SAVE_TIMEOUT_MS = 120_000;
@@ -81,12 +81,12 @@ export class Snapshots {
   }
 
   async #make(vmId: string, signal: AbortSignal): Promise<void> {
-    const { vmm, ledger, makeRoom } = this.#parts;
+    const { vmm, ledger, room } = this.#parts;
     const { machine } = this.#runtime;
     const { id, spec } = machine;
     if (!vmm.save || !spec.image || !wantsSnapshot(machine)) return;
     const { cpus, memoryMb } = spec.resources;
-    if (!makeRoom(spec.org, id, neededMb(machine))) throw new Error("its organisation has no room for it");
+    if (!room.make(spec.org, id, neededMb(machine))) throw new Error("its organisation has no room for it");
     ledger.allocateSaved(id, savedMbOf(machine) + neededMb(machine));
     const name = snapshotName(vmId);
     using limit = new TimeLimit(SAVE_TIMEOUT_MS, signal, () => new Error("it took too long"));

@@ -49,7 +49,7 @@ export function hostHandlers(parts: HostParts): Readonly<Record<string, Handler>
   const told = (machine: Machine): ApiMachine => machineFromProto(machineToProto(machine, hello.name));
   const inOrder = orders(parts);
   return {
-    create: async (award: Award) => told(await machines.create(placement(award))),
+    create: async (award: Award) => told(await machines.awards.create(placement(award))),
     prepare: async ({ machineId: id }: Pick<Target, "machineId">, { signal }) => {
       for await (const _ of machines.prepare(machineId(id), undefined, signal));
       return told(machines.get(machineId(id), ""));
