@@ -23,7 +23,7 @@ import type { MachineState } from "./machines/states.ts";
 import type { Awaited } from "./machines/wait.ts";
 import type { Award } from "./operations/awards.ts";
 import type { MetadataPatch } from "./operations/machine-changes.ts";
-import type { StopOptions } from "./operations/stop-operation.ts";
+import type { StopOptions } from "./operations/requests/request.ts";
 import type { UpdateRequest } from "./operations/updates.ts";
 
 /**

@@ -17,6 +17,12 @@ export type Decision =
   | { readonly kind: "wait" }
   | { readonly kind: "refuse"; readonly fault: Fault };
 
+/** Returns a decision that is not to refuse. @throws Fault of the refusal */
+export function allowed(decision: Decision): Exclude<Decision, { kind: "refuse" }> {
+  if (decision.kind === "refuse") throw decision.fault;
+  return decision;
+}
+
 /** Decides about a start. A start during a start joins it until the process runs. */
 export function decideStart(machine: Machine, active: Activity | undefined): Decision {
   if (active === "start") return { kind: machine.state === "started" ? "already" : "join" };

@@ -6,7 +6,7 @@ import { endsWithin } from "../../lib/runtime/wait.ts";
 import { started, startInterrupted } from "../machines/change.ts";
 import {
   type Activity,
-  type Decision,
+  allowed,
   decideDestroy,
   decidePrepare,
   decideReplace,
@@ -28,23 +28,18 @@ import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
 import { type IdleStop, IdleStops } from "./idle-stops.ts";
-import { type Guard, type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
+import { type LaunchParts, launch } from "./launch/launch.ts";
+import { launchAgain } from "./launch/launch-again.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { sinkOf } from "./machine-sink.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
-import {
-  type Accepted,
-  cancelled,
-  cutShort,
-  passed,
-  resumedEarly,
-  type StopResult,
-} from "./requests/accepted.ts";
+import { cancelled, cutShort, passed, resumedEarly } from "./requests/accepted.ts";
 import { Pulls } from "./requests/pulls.ts";
+import type { Guard, StartResult, StopOptions, StopResult } from "./requests/request.ts";
 import { RequestQueue } from "./requests/request-queue.ts";
-import { launchAgain, type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
+import { type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
 import { type SnapshotParts, Snapshots } from "./snapshots.ts";
-import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
+import { StopOperation, type StopParts } from "./stop-operation.ts";
 import { noteSaved, type SuspendParts, suspend } from "./suspend-operation.ts";
 import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
 
@@ -76,7 +71,13 @@ export class Driver {
 
   constructor(id: MachineId, parts: DriverParts) {
     this.#due = new DueWork(this, parts);
-    this.#queue = new RequestQueue(() => this.#due.arm());
+    this.#queue = new RequestQueue({
+      onAdd: (activity) => {
+        if (activity !== "start") void this.#snapshots.cancel();
+        this.#due.disarm();
+      },
+      onIdle: () => this.#due.arm(),
+    });
     this.runtime = new MachineRuntime(id, parts, (after, before) => {
       this.#savedChanged(after, before);
       parts.proxies.stateChanged(after, before);
@@ -92,7 +93,7 @@ export class Driver {
   }
 
   get activity(): Activity | undefined {
-    return this.#queue.last?.kind;
+    return this.#queue.activity;
   }
 
   get isPreparing(): boolean {
@@ -185,7 +186,7 @@ export class Driver {
         ? () => launch(runtime, this.#parts, cancellation.signal, undefined, guard, caller)
         : () => launchAgain(runtime, this.#parts, cancellation.signal, cause);
     const done = measureStart(() => this.#queue.after(start));
-    return this.#accept({ kind: "start", done, cancellation });
+    return this.#queue.add({ kind: "start", done, cancellation });
   }
 
   /** Stops the machine. Resolves when its process has ended. @throws Fault INVALID_STATE */
@@ -265,7 +266,7 @@ export class Driver {
       return suspend(runtime, this.#parts, cancellation.signal, guard, why);
     });
     this.#parts.proxies.settleAfter(runtime.id, done);
-    return this.#accept({ kind: "suspend", done, cancellation });
+    return this.#queue.add({ kind: "suspend", done, cancellation });
   }
 
   #stop(options: StopOptions): Promise<StopResult> {
@@ -319,7 +320,7 @@ export class Driver {
     const before = this.#queue.all;
     const removal = this.#queue.after(() => remove(this.runtime, this.#parts, why));
     this.#parts.proxies.leaveFor(this.machine, removal);
-    const done = this.#accept({ kind: "destroy", done: removal });
+    const done = this.#queue.add({ kind: "destroy", done: removal });
     const reason = cancelled(this.machine.id, "destroyed");
     this.#pulls.abort(reason);
     for (const each of before) cutShort(each, reason, { signal: "SIGKILL", timeoutMs: 0 });
@@ -358,7 +359,7 @@ export class Driver {
     const { vmId, state } = this.machine;
     if (state === "destroying") {
       const removal = this.#queue.after(() => finishRemoval(runtime, this.#parts));
-      this.#accept({ kind: "destroy", done: removal }).catch((error: unknown) => {
+      this.#queue.add({ kind: "destroy", done: removal }).catch((error: unknown) => {
         logger.error("could not finish the removal of a machine", { machine_id: runtime.id, error });
       });
       return;
@@ -437,7 +438,7 @@ export class Driver {
     const { signal } = cancellation;
     const done = this.#queue.after(() => restart(this.runtime, this.#parts, stopOperation, signal, guard));
     this.#parts.proxies.leaveFor(this.machine, done);
-    return this.#accept({ kind: "restart", done, cancellation, stopOperation });
+    return this.#queue.add({ kind: "restart", done, cancellation, stopOperation });
   }
 
   #beginUpdate(run: (operation: UpdateOperation, signal: AbortSignal) => Promise<Machine>): Promise<Machine> {
@@ -445,7 +446,7 @@ export class Driver {
     const operation = new UpdateOperation(this.runtime, this.#parts);
     const done = this.#queue.after(() => run(operation, cancellation.signal));
     this.#parts.proxies.leaveFor(this.machine, done);
-    return this.#accept({ kind: "update", done, cancellation, stopOperation: operation, trial: operation });
+    return this.#queue.add({ kind: "update", done, cancellation, stopOperation: operation, trial: operation });
   }
 
   #beginStop(
@@ -460,7 +461,7 @@ export class Driver {
     const done = measureStop(() => this.#queue.after(stop));
     if (idle) this.#parts.proxies.settleAfter(this.machine.id, done);
     else this.#parts.proxies.leaveFor(this.machine, done);
-    this.#accept({ kind: "stop", done, stopOperation, isConditional: idle !== undefined });
+    this.#queue.add({ kind: "stop", done, stopOperation, isConditional: idle !== undefined });
     for (const each of before) cutShort(each, cancelled(this.machine.id, "stopped"), options);
     return done;
   }
@@ -480,15 +481,4 @@ export class Driver {
       logger.warn("could not remove a saved VM", { machine_id: this.runtime.id, name, error });
     });
   }
-
-  #accept<A extends Accepted>(accepted: A): A["done"] {
-    if (accepted.kind !== "start") void this.#snapshots.cancel();
-    this.#due.disarm();
-    return this.#queue.add(accepted);
-  }
-}
-
-function allowed(decision: Decision): Exclude<Decision, { kind: "refuse" }> {
-  if (decision.kind === "refuse") throw decision.fault;
-  return decision;
 }

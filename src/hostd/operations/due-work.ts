@@ -13,7 +13,7 @@ import { ready } from "../machines/update.ts";
 import type { ImagePins } from "./image-pins.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import type { RemoveReason } from "./remove.ts";
-import type { StopOptions } from "./stop-operation.ts";
+import type { StopOptions } from "./requests/request.ts";
 
 export interface DueParts {
   readonly clock: Clock;

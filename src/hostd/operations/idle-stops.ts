@@ -3,7 +3,7 @@ import { stopping } from "../machines/change.ts";
 import type { Activity } from "../machines/decide.ts";
 import { invalidState, type Machine } from "../machines/machine.ts";
 import { inUse, type Proxies } from "../proxies/proxies.ts";
-import type { Guard } from "./launch/launch.ts";
+import type { Guard } from "./requests/request.ts";
 import type { StopIntent } from "./stop-operation.ts";
 
 /** Conditions of a stop for being idle. */

@@ -20,10 +20,8 @@ import type { Awaited } from "../machines/wait.ts";
 import { type AwardParts, Awards, checkHost } from "./awards.ts";
 import { Driver, type DriverParts } from "./driver.ts";
 import { ImagePins } from "./image-pins.ts";
-import type { StartResult } from "./launch/launch.ts";
-import type { StopResult } from "./requests/accepted.ts";
+import type { StartResult, StopOptions, StopResult } from "./requests/request.ts";
 import { SnapshotRoom, type SnapshotRoomParts } from "./saves/snapshot-room.ts";
-import type { StopOptions } from "./stop-operation.ts";
 import { type UpdateRequest, Updates } from "./updates.ts";
 import { untilAwaited, type WaitParts } from "./waits.ts";
 

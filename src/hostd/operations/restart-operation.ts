@@ -1,12 +1,12 @@
-import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { refuseWhileDraining } from "../availability/scheduling.ts";
 import type { Ledger } from "../capacity/ledger.ts";
-import { restarting, restartRefused } from "../machines/change.ts";
-import type { Machine, StartCause } from "../machines/machine.ts";
-import { type Guard, type LaunchParts, launch, type StartResult } from "./launch/launch.ts";
-import { startFailedFault } from "./launch/launch-faults.ts";
+import { restarting } from "../machines/change.ts";
+import type { Machine } from "../machines/machine.ts";
+import type { LaunchParts } from "./launch/launch.ts";
+import { launchAgain } from "./launch/launch-again.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
-import { StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
+import type { Guard, StopOptions } from "./requests/request.ts";
+import { StopOperation, type StopParts } from "./stop-operation.ts";
 
 export type RestartParts = LaunchParts &
   StopParts & { readonly ledger: Pick<Ledger, "reserve" | "unreserve"> };
@@ -54,34 +54,4 @@ export async function restart(
   const cause = isBetween ? "restart" : undefined;
   const { machine } = await launchAgain(runtime, parts, signal, cause, hasBegun ? undefined : guard);
   return machine;
-}
-
-/**
- * Starts a machine that is `restarting`. When that is refused the machine is tried again later, or `failed`; when the host has no slot for
- * a moment, it is tried again and nothing is counted.
- */
-export async function launchAgain(
-  runtime: MachineRuntime,
-  parts: LaunchParts,
-  signal: AbortSignal,
-  cause: StartCause | undefined,
-  guard?: Guard,
-): Promise<StartResult> {
-  try {
-    return await launch(runtime, parts, signal, cause, guard);
-  } catch (err) {
-    if (hasReason(err, "LEASE_HELD")) throw err;
-    const { state, vmId } = runtime.machine;
-    const isForAMoment = err instanceof Fault && err.retryAfterMs !== undefined;
-    const isRefused = state === "restarting" && vmId === undefined && !isForAMoment;
-    if (isRefused && !signal.aborted && !parts.closing.aborted) {
-      const { reason, message } = err instanceof Fault ? err : startFailedFault(String(err), "vmm", err);
-      await runtime.note((machine, at) =>
-        machine.restartAtMs === undefined || machine.restartAtMs <= at.nowMs
-          ? restartRefused(machine, reason, message, at)
-          : undefined,
-      );
-    }
-    throw err;
-  }
 }

@@ -8,15 +8,7 @@ import { MAX_STOP_MS } from "../machines/machine-config.ts";
 import type { Stamp } from "../machines/stamp.ts";
 import type { Vm } from "../vmm/vmm.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
-
-/** Options of a stop. */
-export interface StopOptions {
-  readonly signal?: string;
-  /** Grace, from the signal to SIGKILL. */
-  readonly timeoutMs?: number;
-  /** Default: a user asked for it. */
-  readonly why?: StopReason;
-}
+import type { StopOptions } from "./requests/request.ts";
 
 export interface StopParts {
   readonly clock: Clock;

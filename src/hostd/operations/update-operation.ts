@@ -17,7 +17,8 @@ import { type LaunchParts, launch } from "./launch/launch.ts";
 import { startFailedFault } from "./launch/launch-faults.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import { cancelled } from "./requests/accepted.ts";
-import { type StopIntent, StopOperation, type StopOptions, type StopParts } from "./stop-operation.ts";
+import type { StopOptions } from "./requests/request.ts";
+import { type StopIntent, StopOperation, type StopParts } from "./stop-operation.ts";
 
 export type UpdateParts = LaunchParts &
   StopParts & {

@@ -8,21 +8,13 @@ import { startCancelled, started, startFailed, startInterrupted, starting } from
 import type { Ids } from "../../machines/ids.ts";
 import type { Caller, Machine, StartCause } from "../../machines/machine.ts";
 import { usableSnapshot } from "../../machines/snapshot.ts";
-import type { MachineState } from "../../machines/states.ts";
 import { LaunchError, type LaunchRequest, type Vm, type Vmm, type Workload } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
 import { type SinkParts, sinkOf } from "../machine-sink.ts";
+import type { Guard, StartResult } from "../requests/request.ts";
 import { type AdmissionParts, admit } from "./admission.ts";
 import { launchFault } from "./launch-faults.ts";
 import { workload } from "./workload.ts";
-
-export interface StartResult {
-  readonly machine: Machine;
-  readonly previous: MachineState;
-  /** The machine was started before, and nothing was done. */
-  readonly already: boolean;
-  readonly startPath: string;
-}
 
 export type LaunchParts = AdmissionParts &
   SinkParts & {
@@ -33,9 +25,6 @@ export type LaunchParts = AdmissionParts &
     readonly limits: { readonly launchMs: number };
     readonly closing: AbortSignal;
   };
-
-/** Refuses a call that may not change the machine. @throws Fault LEASE_HELD */
-export type Guard = (machine: Machine) => void;
 
 interface Plan {
   readonly guard: Guard;

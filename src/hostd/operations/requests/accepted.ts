@@ -1,13 +1,6 @@
 import { Fault } from "../../../lib/faults/fault.ts";
 import type { Machine } from "../../machines/machine.ts";
-import type { StartResult } from "../launch/launch.ts";
-import type { StopOperation, StopOptions } from "../stop-operation.ts";
-
-export interface StopResult {
-  readonly machine: Machine;
-  /** The machine did not run, and nothing was done. */
-  readonly already: boolean;
-}
+import type { StartResult, StopOptions, StopResult } from "./request.ts";
 
 /** An accepted request. A driver has at most one of each kind, one after the other. */
 export type Accepted =
@@ -15,7 +8,7 @@ export type Accepted =
   | {
       readonly kind: "stop";
       readonly done: Promise<StopResult>;
-      readonly stopOperation: StopOperation;
+      readonly stopOperation: Stop;
       /** Whether it stops the machine only if that is idle. */
       readonly isConditional: boolean;
     }
@@ -23,11 +16,17 @@ export type Accepted =
       readonly kind: "restart" | "update";
       readonly done: Promise<Machine>;
       readonly cancellation: AbortController;
-      readonly stopOperation: Pick<StopOperation, "escalate">;
+      readonly stopOperation: Stop;
       readonly trial?: Trial;
     }
   | { readonly kind: "suspend"; readonly done: Promise<Machine>; readonly cancellation: AbortController }
   | { readonly kind: "destroy"; readonly done: Promise<Machine> };
+
+/** A stop under way. */
+interface Stop {
+  /** Applies a second stop. */
+  escalate(options: StopOptions): void;
+}
 
 /** The time in which the process of a new version runs, and does not count yet. */
 interface Trial {

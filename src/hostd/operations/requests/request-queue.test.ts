@@ -10,7 +10,7 @@ function add(queue: RequestQueue) {
 }
 
 test("a machine has at most 16 requests under way, and takes one when another is done", async () => {
-  const queue = new RequestQueue(() => {});
+  const queue = new RequestQueue({ onAdd: () => {}, onIdle: () => {} });
   const all = Array.from({ length: 16 }, () => add(queue));
 
   expect(() => queue.refuseWhenFull("m1")).toThrow(
@@ -25,9 +25,10 @@ test("a machine has at most 16 requests under way, and takes one when another is
 
 test("work runs after what was there, also when that failed, and the end of the last is told", async () => {
   let idle = 0;
-  const queue = new RequestQueue(() => {
+  const onIdle = () => {
     idle += 1;
-  });
+  };
+  const queue = new RequestQueue({ onAdd: () => {}, onIdle });
   const before = add(queue);
   const order: string[] = [];
 
@@ -40,4 +41,20 @@ test("work runs after what was there, also when that failed, and the end of the 
   expect(order).toEqual(["before", "after"]);
   expect(queue.last).toBeUndefined();
   expect(idle).toBe(1);
+});
+
+test("a request is told of before it is added", () => {
+  const told: unknown[] = [];
+  const queue: RequestQueue = new RequestQueue({
+    onAdd: (activity) => told.push([activity, queue.activity]),
+    onIdle: () => {},
+  });
+
+  add(queue);
+  add(queue);
+
+  expect(told).toEqual([
+    ["destroy", undefined],
+    ["destroy", "destroy"],
+  ]);
 });

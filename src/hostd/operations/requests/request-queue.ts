@@ -1,24 +1,37 @@
 import { Fault } from "../../../lib/faults/fault.ts";
+import type { Activity } from "../../machines/decide.ts";
 import type { Accepted } from "./accepted.ts";
 
 /** Requests that a machine takes at a time. They are finished although their callers may be gone. */
 const MOST = 16;
 const RETRY_MS = 1_000;
 
+/** What happens, synchronously, when the queue changes. */
+interface QueueHooks {
+  /** Called before a request is added. */
+  readonly onAdd: (activity: Activity) => void;
+  /** Called when the last request is done. */
+  readonly onIdle: () => void;
+}
+
 /** The requests on one machine that were accepted and are not done. They run one after the other. */
 export class RequestQueue {
   readonly #all = new Set<Accepted>();
-  readonly #onIdle: () => void;
+  readonly #hooks: QueueHooks;
   #last: Accepted | undefined;
 
-  /** @param onIdle called when the last request is done */
-  constructor(onIdle: () => void) {
-    this.#onIdle = onIdle;
+  constructor(hooks: QueueHooks) {
+    this.#hooks = hooks;
   }
 
   /** The last request; undefined once it is done. */
   get last(): Accepted | undefined {
     return this.#last;
+  }
+
+  /** What is under way: the kind of the last request. */
+  get activity(): Activity | undefined {
+    return this.#last?.kind;
   }
 
   /** All of them, in their order. */
@@ -38,14 +51,16 @@ export class RequestQueue {
     throw new Fault("RESOURCE_EXHAUSTED", "MACHINE_BUSY", message, facts, { retryAfterMs: RETRY_MS });
   }
 
+  /** Adds an accepted request. Returns its result. */
   add<A extends Accepted>(accepted: A): A["done"] {
+    this.#hooks.onAdd(accepted.kind);
     this.#last = accepted;
     this.#all.add(accepted);
     const forget = (): void => {
       this.#all.delete(accepted);
       if (this.#last !== accepted) return;
       this.#last = undefined;
-      this.#onIdle();
+      this.#hooks.onIdle();
     };
     accepted.done.then(forget, forget);
     return accepted.done;
