@@ -11,7 +11,6 @@ import {
   decidePrepare,
   decideReplace,
   decideStart,
-  decideStop,
   decideSuspend,
 } from "../machines/decide.ts";
 import {
@@ -24,10 +23,9 @@ import {
 } from "../machines/machine.ts";
 import { suspendFailed, withoutSaved } from "../machines/suspend.ts";
 import type { Proxies } from "../proxies/proxies.ts";
-import { measureStart, measureStop } from "../telemetry/operation-metrics.ts";
+import { measureStart } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
-import { type IdleStop, IdleStops } from "./idle-stops.ts";
 import { type LaunchParts, launch } from "./launch/launch.ts";
 import { launchAgain } from "./launch/launch-again.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
@@ -35,18 +33,19 @@ import { sinkOf } from "./machine-sink.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
 import { cancelled, cutShort, passed, resumedEarly } from "./requests/accepted.ts";
 import { Pulls } from "./requests/pulls.ts";
-import type { Guard, StartResult, StopOptions, StopResult } from "./requests/request.ts";
+import type { Guard, StartResult, StopResult } from "./requests/request.ts";
 import { RequestQueue } from "./requests/request-queue.ts";
-import { type RestartParts, restart, stopOfRestart } from "./restart-operation.ts";
 import { type SnapshotParts, Snapshots } from "./snapshots.ts";
-import { StopOperation, type StopParts } from "./stop-operation.ts";
+import { requireIdle } from "./stops/idle-stops.ts";
+import { Restarts, type RestartsParts } from "./stops/restarts.ts";
+import { Stops, type StopsParts } from "./stops/stops.ts";
 import { noteSaved, type SuspendParts, suspend } from "./suspend-operation.ts";
 import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
 
 export type DriverParts = RuntimeParts &
   LaunchParts &
-  StopParts &
-  RestartParts &
+  StopsParts &
+  RestartsParts &
   UpdateParts &
   RemoveParts &
   SuspendParts &
@@ -59,14 +58,13 @@ export type DriverParts = RuntimeParts &
  */
 export class Driver {
   readonly runtime: MachineRuntime;
+  readonly stops: Stops;
+  readonly restarts: Restarts;
   readonly #parts: DriverParts;
   readonly #due: DueWork;
   readonly #pulls = new Pulls();
   readonly #queue: RequestQueue;
-  readonly #idleStops: IdleStops;
   readonly #snapshots: Snapshots;
-  /** Stops that calls have asked for. */
-  #stops = 0;
   #takeOver: Promise<void> | undefined;
 
   constructor(id: MachineId, parts: DriverParts) {
@@ -84,7 +82,8 @@ export class Driver {
       this.#due.changed(after, before);
     });
     this.#parts = parts;
-    this.#idleStops = new IdleStops(parts);
+    this.stops = new Stops(this.runtime, this.#queue, parts);
+    this.restarts = new Restarts(this.runtime, this.#queue, parts);
     this.#snapshots = new Snapshots(this.runtime, parts);
   }
 
@@ -115,7 +114,7 @@ export class Driver {
     signal?: AbortSignal,
     caller?: Caller,
   ): Promise<StartResult> {
-    const wasStopped = this.watchStops();
+    const wasStopped = this.stops.watch();
     for (;;) {
       const decision = allowed(decideStart(this.machine, this.activity));
       if (decision.kind === "already") {
@@ -138,12 +137,6 @@ export class Driver {
     }
   }
 
-  /** Returns a function that tells whether a stop was asked for since. */
-  watchStops(): () => boolean {
-    const before = this.#stops;
-    return () => this.#stops !== before;
-  }
-
   /** Joins the start that is under way, or begins one. Undefined: that of another caller may not change the machine. */
   async #joinStart(guard: Guard, caller: Caller | undefined): Promise<StartResult | undefined> {
     if (this.#queue.last?.kind !== "start") return this.#beginStart(undefined, guard, caller);
@@ -158,7 +151,7 @@ export class Driver {
   /** Ends an update, or a VM that could not be taken over, of an earlier hostd. */
   async #endWhatIsLeft(): Promise<void> {
     if (this.machine.state === "updating") await this.resumeUpdate();
-    else await this.#stop({});
+    else await this.stops.join({});
   }
 
   /**
@@ -189,43 +182,17 @@ export class Driver {
     return this.#queue.add({ kind: "start", done, cancellation });
   }
 
-  /** Stops the machine. Resolves when its process has ended. @throws Fault INVALID_STATE */
-  async stop(options: StopOptions): Promise<StopResult> {
-    const decision = allowed(decideStop(this.machine, this.activity));
-    // A second stop only hurries the first one, after which starts that wait for it still come.
-    if (this.#queue.last?.kind !== "stop") this.#stops += 1;
-    if (decision.kind === "already") {
-      await this.runtime.untilDurable();
-      return { machine: this.machine, already: true };
-    }
-    return this.#stop(options);
-  }
-
-  /**
-   * Stops the machine if it is idle: decided in the moment in which nothing that a proxy says can come before the stop.
-   *
-   * @throws Fault MACHINE_IN_USE, INVALID_STATE, of `idle.guard`
-   */
-  async stopIdle(options: StopOptions, idle: IdleStop): Promise<StopResult> {
-    if (this.machine.state === "stopped" && this.activity === undefined) return this.stop(options);
-    if (this.#queue.last?.kind === "stop") return this.#queue.last.done;
-    // Also now, so that one in use has no stop under way that another call could join.
-    this.#idleStops.require(this.machine, this.activity, idle);
-    this.#stops += 1;
-    return this.#beginStop(options, (stopOperation) => stopOperation.run(), idle);
-  }
-
   /**
    * Saves the machine and ends its VM. The next start goes on where it was.
    *
    * @param guard refuses a call that may not suspend it, also when its turn has come
-   * @param unusedForMs as of {@link stopIdle}; undefined: whether it is idle or not
+   * @param unusedForMs as of {@link Stops.stopIdle}; undefined: whether it is idle or not
    * @throws Fault INVALID_STATE, MACHINE_IN_USE; as {@link suspend} does
    */
   async suspend(guard: Guard, why: StopReason, unusedForMs?: number): Promise<StopResult> {
     const check = (machine: Machine, active: Activity | undefined): void => {
       if (unusedForMs === undefined) guard(machine);
-      else this.#idleStops.require(machine, active, { unusedForMs, guard });
+      else requireIdle(this.#parts, machine, active, { unusedForMs, guard });
     };
     for (;;) {
       const decision = allowed(decideSuspend(this.machine, this.activity));
@@ -267,27 +234,6 @@ export class Driver {
     });
     this.#parts.proxies.settleAfter(runtime.id, done);
     return this.#queue.add({ kind: "suspend", done, cancellation });
-  }
-
-  #stop(options: StopOptions): Promise<StopResult> {
-    if (this.#queue.last?.kind === "stop") {
-      const { done, stopOperation, isConditional } = this.#queue.last;
-      stopOperation.escalate(options);
-      // Whose conditions need not hold: this one has none.
-      return isConditional ? done.catch(() => this.stop(options)) : done;
-    }
-    return this.#beginStop(options, (stopOperation) => stopOperation.run());
-  }
-
-  /** Stops the machine, if it runs, and starts it. @throws Fault INVALID_STATE, of `guard`; as {@link launch} does */
-  async restart(options: StopOptions, guard: Guard = () => {}): Promise<Machine> {
-    const decision = allowed(decideReplace(this.machine, this.activity, "restart"));
-    if (decision.kind === "join" && this.#queue.last?.kind === "restart") {
-      this.#queue.last.stopOperation.escalate(options);
-      return this.#queue.last.done;
-    }
-    this.#queue.refuseWhenFull(this.machine.id);
-    return this.#beginRestart(stopOfRestart(this.runtime, this.#parts, options, guard), guard);
   }
 
   /** Refuses an update in a state that has none, or after too many others. @throws Fault INVALID_STATE, MACHINE_BUSY */
@@ -414,12 +360,11 @@ export class Driver {
     const { state, stop } = this.machine;
     if (stop === undefined) return;
     if (state === "stopping") {
-      this.#beginStop({}, (stopOperation) => stopOperation.resume()).catch(() => {});
+      this.stops.resume().catch(() => {});
       return;
     }
     if (state === "updating") this.resumeUpdate().catch(() => {});
-    const stopOperation = new StopOperation(this.runtime, this.#parts, {}, () => undefined);
-    if (state === "restarting") this.#beginRestart(stopOperation).catch(() => {});
+    if (state === "restarting") this.restarts.resume().catch(() => {});
   }
 
   /** Stops operations that no call asks for: hostd closes. */
@@ -433,37 +378,12 @@ export class Driver {
     this.#due.arm();
   }
 
-  #beginRestart(stopOperation: StopOperation, guard: Guard = () => {}): Promise<Machine> {
-    const cancellation = new AbortController();
-    const { signal } = cancellation;
-    const done = this.#queue.after(() => restart(this.runtime, this.#parts, stopOperation, signal, guard));
-    this.#parts.proxies.leaveFor(this.machine, done);
-    return this.#queue.add({ kind: "restart", done, cancellation, stopOperation });
-  }
-
   #beginUpdate(run: (operation: UpdateOperation, signal: AbortSignal) => Promise<Machine>): Promise<Machine> {
     const cancellation = new AbortController();
     const operation = new UpdateOperation(this.runtime, this.#parts);
     const done = this.#queue.after(() => run(operation, cancellation.signal));
     this.#parts.proxies.leaveFor(this.machine, done);
     return this.#queue.add({ kind: "update", done, cancellation, stopOperation: operation, trial: operation });
-  }
-
-  #beginStop(
-    options: StopOptions,
-    run: (stopOperation: StopOperation) => Promise<Machine>,
-    idle?: IdleStop,
-  ): Promise<StopResult> {
-    const intent = idle && this.#idleStops.intent(idle);
-    const stopOperation = new StopOperation(this.runtime, this.#parts, options, intent);
-    const before = this.#queue.all;
-    const stop = async () => ({ machine: await run(stopOperation), already: false });
-    const done = measureStop(() => this.#queue.after(stop));
-    if (idle) this.#parts.proxies.settleAfter(this.machine.id, done);
-    else this.#parts.proxies.leaveFor(this.machine, done);
-    this.#queue.add({ kind: "stop", done, stopOperation, isConditional: idle !== undefined });
-    for (const each of before) cutShort(each, cancelled(this.machine.id, "stopped"), options);
-    return done;
   }
 
   /** Removes what is of no use any more, and begins what is wanted now. */

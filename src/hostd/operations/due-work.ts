@@ -13,7 +13,7 @@ import { ready } from "../machines/update.ts";
 import type { ImagePins } from "./image-pins.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import type { RemoveReason } from "./remove.ts";
-import type { StopOptions } from "./requests/request.ts";
+import type { Stops } from "./stops/stops.ts";
 
 export interface DueParts {
   readonly clock: Clock;
@@ -31,7 +31,7 @@ interface Worker {
   readonly activity: string | undefined;
   startDue(cause: StartCause): Promise<void>;
   resumeUpdate(): Promise<void>;
-  stop(options: StopOptions): Promise<unknown>;
+  readonly stops: Pick<Stops, "stop">;
   destroy(force: boolean, why: RemoveReason): Promise<Machine>;
 }
 
@@ -125,7 +125,7 @@ export class DueWork {
         await runtime.note(ready);
         return;
       case "lifetime":
-        await this.#worker.stop({ why: LIFETIME_OVER });
+        await this.#worker.stops.stop({ why: LIFETIME_OVER });
         return;
       case "update":
         return this.#worker.resumeUpdate();

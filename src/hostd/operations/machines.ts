@@ -104,7 +104,7 @@ export class Machines {
   }
 
   async stop(id: MachineId, org: string, options: StopOptions, right: Right = {}): Promise<StopResult> {
-    return this.driver(this.guarded(id, org, right).id).stop(options);
+    return this.driver(this.guarded(id, org, right).id).stops.stop(options);
   }
 
   /** Stops a machine that no proxy has used for so long, and whose program is not busy. @throws Fault MACHINE_IN_USE */
@@ -116,7 +116,7 @@ export class Machines {
     right: Right = {},
   ): Promise<StopResult> {
     const driver = this.driver(this.guarded(id, org, right).id);
-    return driver.stopIdle(options, { unusedForMs, guard: this.#guard(right) });
+    return driver.stops.stopIdle(options, { unusedForMs, guard: this.#guard(right) });
   }
 
   /**
@@ -148,7 +148,7 @@ export class Machines {
   }
 
   async restart(id: MachineId, org: string, options: StopOptions, right: Right): Promise<Machine> {
-    return this.driver(this.guarded(id, org, right).id).restart(options, this.#guard(right));
+    return this.driver(this.guarded(id, org, right).id).restarts.restart(options, this.#guard(right));
   }
 
   /** Replaces the version of a machine. See {@link Updates.update}. */
@@ -230,7 +230,7 @@ export class Machines {
   /** Stops every machine that runs or is to run again, and waits until the VMs are destroyed. */
   async stopAll(): Promise<void> {
     const running = this.list().filter(({ state }) => isActive(state));
-    await Promise.allSettled(running.map(({ id }) => this.driver(id).stop({})));
+    await Promise.allSettled(running.map(({ id }) => this.driver(id).stops.stop({})));
     await this.#parts.teardowns.all();
   }
 

@@ -6,7 +6,7 @@ import type { LogStore } from "../logs/log-store.ts";
 import { destroyed, destroying } from "../machines/change.ts";
 import { digestsOf, type Machine } from "../machines/machine.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
-import { killVm } from "./stop-operation.ts";
+import { killVm } from "./stops/stop-operation.ts";
 
 export interface RemoveReason {
   readonly source: "user" | "hostd";

@@ -18,7 +18,7 @@ import { startFailedFault } from "./launch/launch-faults.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import { cancelled } from "./requests/accepted.ts";
 import type { StopOptions } from "./requests/request.ts";
-import { type StopIntent, StopOperation, type StopParts } from "./stop-operation.ts";
+import { type StopIntent, StopOperation, type StopParts } from "./stops/stop-operation.ts";
 
 export type UpdateParts = LaunchParts &
   StopParts & {

@@ -48,7 +48,7 @@ export class Updates {
     const check = (machine: Machine) => this.#check(machine, request);
     check(driver.machine);
     driver.refuseUpdate();
-    const wasStopped = driver.watchStops();
+    const wasStopped = driver.stops.watch();
     const { id, spec } = driver.machine;
     const release = this.#pins.hold({ digest: imageRef.digest, owner: id, org: spec.org });
     try {

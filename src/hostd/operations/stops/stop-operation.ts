@@ -1,14 +1,14 @@
-import type { Clock } from "../../lib/runtime/clock.ts";
-import { logger } from "../../lib/runtime/log.ts";
-import { endsWithin } from "../../lib/runtime/wait.ts";
-import { signalNumber } from "../../lib/signals/signals.ts";
-import { stoppedWithoutProcess, stopping } from "../machines/change.ts";
-import type { Change, Machine, PendingStop, StopReason } from "../machines/machine.ts";
-import { MAX_STOP_MS } from "../machines/machine-config.ts";
-import type { Stamp } from "../machines/stamp.ts";
-import type { Vm } from "../vmm/vmm.ts";
-import type { MachineRuntime } from "./machine-runtime.ts";
-import type { StopOptions } from "./requests/request.ts";
+import type { Clock } from "../../../lib/runtime/clock.ts";
+import { logger } from "../../../lib/runtime/log.ts";
+import { endsWithin } from "../../../lib/runtime/wait.ts";
+import { signalNumber } from "../../../lib/signals/signals.ts";
+import { stoppedWithoutProcess, stopping } from "../../machines/change.ts";
+import type { Change, Machine, PendingStop, StopReason } from "../../machines/machine.ts";
+import { MAX_STOP_MS } from "../../machines/machine-config.ts";
+import type { Stamp } from "../../machines/stamp.ts";
+import type { Vm } from "../../vmm/vmm.ts";
+import type { MachineRuntime } from "../machine-runtime.ts";
+import type { StopOptions } from "../requests/request.ts";
 
 export interface StopParts {
   readonly clock: Clock;

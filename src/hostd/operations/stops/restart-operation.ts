@@ -1,11 +1,11 @@
-import { refuseWhileDraining } from "../availability/scheduling.ts";
-import type { Ledger } from "../capacity/ledger.ts";
-import { restarting } from "../machines/change.ts";
-import type { Machine } from "../machines/machine.ts";
-import type { LaunchParts } from "./launch/launch.ts";
-import { launchAgain } from "./launch/launch-again.ts";
-import type { MachineRuntime } from "./machine-runtime.ts";
-import type { Guard, StopOptions } from "./requests/request.ts";
+import { refuseWhileDraining } from "../../availability/scheduling.ts";
+import type { Ledger } from "../../capacity/ledger.ts";
+import { restarting } from "../../machines/change.ts";
+import type { Machine } from "../../machines/machine.ts";
+import type { LaunchParts } from "../launch/launch.ts";
+import { launchAgain } from "../launch/launch-again.ts";
+import type { MachineRuntime } from "../machine-runtime.ts";
+import type { Guard, StopOptions } from "../requests/request.ts";
 import { StopOperation, type StopParts } from "./stop-operation.ts";
 
 export type RestartParts = LaunchParts &
