@@ -11,15 +11,12 @@ import {
   decidePrepare,
   decideReplace,
   decideStart,
-  decideSuspend,
 } from "../machines/decide.ts";
 import {
   type Caller,
   type Machine,
   type MachineId,
   type StartCause,
-  type StopReason,
-  savedMbOf,
 } from "../machines/machine.ts";
 import { suspendFailed, withoutSaved } from "../machines/suspend.ts";
 import type { Proxies } from "../proxies/proxies.ts";
@@ -33,13 +30,14 @@ import { sinkOf } from "./machine-sink.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
 import { cancelled, cutShort, passed, resumedEarly } from "./requests/accepted.ts";
 import { Pulls } from "./requests/pulls.ts";
-import type { Guard, StartResult, StopResult } from "./requests/request.ts";
+import type { Guard, StartResult } from "./requests/request.ts";
 import { RequestQueue } from "./requests/request-queue.ts";
-import { type SnapshotParts, Snapshots } from "./snapshots.ts";
-import { requireIdle } from "./stops/idle-stops.ts";
+import { dropUnused } from "./saves/saved-vms.ts";
+import { type SnapshotParts, Snapshots } from "./saves/snapshots.ts";
+import { noteSaved } from "./saves/suspend-operation.ts";
+import { Suspends, type SuspendsParts } from "./saves/suspends.ts";
 import { Restarts, type RestartsParts } from "./stops/restarts.ts";
 import { Stops, type StopsParts } from "./stops/stops.ts";
-import { noteSaved, type SuspendParts, suspend } from "./suspend-operation.ts";
 import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
 
 export type DriverParts = RuntimeParts &
@@ -48,7 +46,7 @@ export type DriverParts = RuntimeParts &
   RestartsParts &
   UpdateParts &
   RemoveParts &
-  SuspendParts &
+  SuspendsParts &
   SnapshotParts &
   DueParts & { readonly vmm: Pick<Vmm, "adopt" | "saved" | "hasSaved">; readonly proxies: Proxies };
 
@@ -60,6 +58,7 @@ export class Driver {
   readonly runtime: MachineRuntime;
   readonly stops: Stops;
   readonly restarts: Restarts;
+  readonly suspends: Suspends;
   readonly #parts: DriverParts;
   readonly #due: DueWork;
   readonly #pulls = new Pulls();
@@ -77,7 +76,8 @@ export class Driver {
       onIdle: () => this.#due.arm(),
     });
     this.runtime = new MachineRuntime(id, parts, (after, before) => {
-      this.#savedChanged(after, before);
+      dropUnused(parts, after, before);
+      this.#snapshots.changed(after);
       parts.proxies.stateChanged(after, before);
       this.#due.changed(after, before);
     });
@@ -85,6 +85,7 @@ export class Driver {
     this.stops = new Stops(this.runtime, this.#queue, parts);
     this.restarts = new Restarts(this.runtime, this.#queue, parts);
     this.#snapshots = new Snapshots(this.runtime, parts);
+    this.suspends = new Suspends(this.runtime, this.#queue, parts, this.#snapshots);
   }
 
   get machine(): Machine {
@@ -180,60 +181,6 @@ export class Driver {
         : () => launchAgain(runtime, this.#parts, cancellation.signal, cause);
     const done = measureStart(() => this.#queue.after(start));
     return this.#queue.add({ kind: "start", done, cancellation });
-  }
-
-  /**
-   * Saves the machine and ends its VM. The next start goes on where it was.
-   *
-   * @param guard refuses a call that may not suspend it, also when its turn has come
-   * @param unusedForMs as of {@link Stops.stopIdle}; undefined: whether it is idle or not
-   * @throws Fault INVALID_STATE, MACHINE_IN_USE; as {@link suspend} does
-   */
-  async suspend(guard: Guard, why: StopReason, unusedForMs?: number): Promise<StopResult> {
-    const check = (machine: Machine, active: Activity | undefined): void => {
-      if (unusedForMs === undefined) guard(machine);
-      else requireIdle(this.#parts, machine, active, { unusedForMs, guard });
-    };
-    for (;;) {
-      const decision = allowed(decideSuspend(this.machine, this.activity));
-      const { last } = this.#queue;
-      if (decision.kind === "already") {
-        await this.runtime.untilDurable();
-        return { machine: this.machine, already: true };
-      }
-      if (decision.kind === "join" && last?.kind === "suspend") {
-        try {
-          return { machine: await last.done, already: false };
-        } catch (err) {
-          // Its conditions need not hold: this one has none.
-          if (unusedForMs !== undefined || !hasReason(err, "MACHINE_IN_USE")) throw err;
-          continue;
-        }
-      }
-      if (decision.kind === "run") break;
-      if (last) await passed(last);
-    }
-    check(this.machine, this.activity);
-    return { machine: await this.#beginSuspend(check, why), already: false };
-  }
-
-  #beginSuspend(
-    check: (machine: Machine, active: Activity | undefined) => void,
-    why: StopReason,
-  ): Promise<Machine> {
-    const { runtime } = this;
-    const cancellation = new AbortController();
-    const guard = (machine: Machine): void => {
-      check(machine, undefined);
-      // From here on, a proxy that begins to use it learns of the suspend.
-      this.#parts.proxies.leave(machine.id);
-    };
-    const done = this.#queue.after(async () => {
-      await this.#snapshots.cancel();
-      return suspend(runtime, this.#parts, cancellation.signal, guard, why);
-    });
-    this.#parts.proxies.settleAfter(runtime.id, done);
-    return this.#queue.add({ kind: "suspend", done, cancellation });
   }
 
   /** Refuses an update in a state that has none, or after too many others. @throws Fault INVALID_STATE, MACHINE_BUSY */
@@ -384,21 +331,5 @@ export class Driver {
     const done = this.#queue.after(() => run(operation, cancellation.signal));
     this.#parts.proxies.leaveFor(this.machine, done);
     return this.#queue.add({ kind: "update", done, cancellation, stopOperation: operation, trial: operation });
-  }
-
-  /** Removes what is of no use any more, and begins what is wanted now. */
-  #savedChanged(after: Machine, { saved, snapshot }: Machine): void {
-    if (saved && saved.vmId !== after.saved?.vmId) this.#dropSaved(saved.vmId, after);
-    if (snapshot?.name && snapshot.name !== after.snapshot?.name) this.#dropSaved(snapshot.name, after);
-    this.#snapshots.changed(after);
-  }
-
-  /** Removes what was saved, which is used up or of no use. The sweep removes what is left. */
-  #dropSaved(name: string, after: Machine): void {
-    const { vmm, ledger } = this.#parts;
-    ledger.setSaved(this.runtime.id, savedMbOf(after));
-    vmm.dropSaved?.(name).catch((error: unknown) => {
-      logger.warn("could not remove a saved VM", { machine_id: this.runtime.id, name, error });
-    });
   }
 }

@@ -120,7 +120,7 @@ export class Machines {
   }
 
   /**
-   * Saves a machine and ends its VM; see {@link Driver.suspend}.
+   * Saves a machine and ends its VM; see {@link Suspends.suspend}.
    *
    * @param unusedForMs how long no proxy must have used it; undefined: whether it is idle or not
    */
@@ -132,7 +132,7 @@ export class Machines {
     right: Right = {},
   ): Promise<StopResult> {
     const driver = this.driver(this.guarded(id, org, right).id);
-    return driver.suspend(this.#guard(right), why, unusedForMs);
+    return driver.suspends.suspend(this.#guard(right), why, unusedForMs);
   }
 
   /**

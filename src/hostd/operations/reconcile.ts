@@ -13,7 +13,7 @@ import type { Store } from "../store/store.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import type { Driver } from "./driver.ts";
 import type { Machines } from "./machines.ts";
-import { snapshotName } from "./snapshots.ts";
+import { snapshotName } from "./saves/snapshots.ts";
 import type { Teardowns } from "./teardowns.ts";
 
 export interface ReconcileParts {

@@ -1,24 +1,19 @@
-import { Fault } from "../../lib/faults/fault.ts";
-import { withSpan } from "../../lib/otel/tracing.ts";
-import { logger } from "../../lib/runtime/log.ts";
-import { TimeLimit } from "../../lib/runtime/wait.ts";
-import type { Ledger } from "../capacity/ledger.ts";
-import { invalidState, type Machine, type StopReason, savedMbOf } from "../machines/machine.ts";
-import { suspended, suspendFailed, suspending } from "../machines/suspend.ts";
-import type { SavedVm, Vmm } from "../vmm/vmm.ts";
-import type { MachineRuntime } from "./machine-runtime.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
+import { withSpan } from "../../../lib/otel/tracing.ts";
+import { logger } from "../../../lib/runtime/log.ts";
+import { TimeLimit } from "../../../lib/runtime/wait.ts";
+import type { Ledger } from "../../capacity/ledger.ts";
+import { invalidState, type Machine, type StopReason, savedMbOf } from "../../machines/machine.ts";
+import { suspended, suspendFailed, suspending } from "../../machines/suspend.ts";
+import type { SavedVm, Vmm } from "../../vmm/vmm.ts";
+import type { MachineRuntime } from "../machine-runtime.ts";
+import type { Guard } from "../requests/request.ts";
+import { neededMb, SAVE_TIMEOUT_MS } from "./saved-vms.ts";
 
 export interface SuspendParts {
   readonly vmm: Pick<Vmm, "save" | "dropSaved">;
   readonly ledger: Pick<Ledger, "allocateSaved" | "setSaved">;
 }
-
-/** Lets the machine be suspended, at the moment at which that begins; throws otherwise. */
-export type SuspendGuard = (machine: Machine) => void;
-
-/** Devices, and the parts of the scratch disk that are in no other account. */
-const BESIDES_MEMORY_MB = 64;
-const SAVE_TIMEOUT_MS = 120_000;
 
 /**
  * Saves a machine that runs and ends its VM. Its disk is allocated before anything begins, and the
@@ -26,6 +21,7 @@ const SAVE_TIMEOUT_MS = 120_000;
  * suspended, or lets it go on.
  *
  * @param signal aborts, with a Fault, when something comes before it: the machine goes on
+ * @param guard called when the intent is about to be stored
  * @throws Fault of `guard`, INVALID_STATE, SUSPEND_NOT_SUPPORTED, DISK_FULL: nothing was done.
  *   SUSPEND_FAILED, the fault of `signal`: it goes on
  */
@@ -33,7 +29,7 @@ export async function suspend(
   runtime: MachineRuntime,
   parts: SuspendParts,
   signal: AbortSignal,
-  guard: SuspendGuard,
+  guard: Guard,
   why: StopReason,
 ): Promise<Machine> {
   const { id } = runtime;
@@ -55,11 +51,6 @@ export async function suspend(
     }
     return finish(runtime, parts, signal);
   });
-}
-
-/** Returns the disk that a save may take, in MB. */
-export function neededMb({ spec }: Pick<Machine, "spec">): number {
-  return spec.resources.memoryMb + BESIDES_MEMORY_MB;
 }
 
 async function finish(runtime: MachineRuntime, parts: SuspendParts, signal: AbortSignal): Promise<Machine> {

@@ -1,12 +1,12 @@
-import { describeError, logger } from "../../lib/runtime/log.ts";
-import { TimeLimit } from "../../lib/runtime/wait.ts";
-import type { Ledger } from "../capacity/ledger.ts";
-import { type Machine, savedMbOf } from "../machines/machine.ts";
-import { type MadeSnapshot, snapshotMade, wantsSnapshot } from "../machines/snapshot.ts";
-import type { Vmm } from "../vmm/vmm.ts";
-import type { MachineRuntime } from "./machine-runtime.ts";
-import type { SnapshotRoom } from "./saves/snapshot-room.ts";
-import { neededMb } from "./suspend-operation.ts";
+import { describeError, logger } from "../../../lib/runtime/log.ts";
+import { TimeLimit } from "../../../lib/runtime/wait.ts";
+import type { Ledger } from "../../capacity/ledger.ts";
+import { type Machine, savedMbOf } from "../../machines/machine.ts";
+import { type MadeSnapshot, snapshotMade, wantsSnapshot } from "../../machines/snapshot.ts";
+import type { Vmm } from "../../vmm/vmm.ts";
+import type { MachineRuntime } from "../machine-runtime.ts";
+import { neededMb, SAVE_TIMEOUT_MS } from "./saved-vms.ts";
+import type { SnapshotRoom } from "./snapshot-room.ts";
 
 export interface SnapshotParts {
   readonly vmm: Pick<Vmm, "save" | "saved" | "hasSaved" | "dropSaved">;
@@ -14,8 +14,6 @@ export interface SnapshotParts {
   readonly closing: AbortSignal;
   readonly room: Pick<SnapshotRoom, "make">;
 }
-
-const SAVE_TIMEOUT_MS = 120_000;
 
 /** Returns the name of the snapshot that is made of a VM. */
 export function snapshotName(vmId: string): string {
