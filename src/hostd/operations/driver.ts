@@ -1,8 +1,4 @@
-import { hasReason } from "../../lib/faults/fault.ts";
-import { withSpan } from "../../lib/otel/tracing.ts";
-import { abortable } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
-import { endsWithin } from "../../lib/runtime/wait.ts";
 import { started, startInterrupted } from "../machines/change.ts";
 import {
   type Activity,
@@ -10,27 +6,20 @@ import {
   decideDestroy,
   decidePrepare,
   decideReplace,
-  decideStart,
 } from "../machines/decide.ts";
-import {
-  type Caller,
-  type Machine,
-  type MachineId,
-  type StartCause,
-} from "../machines/machine.ts";
+import type { Machine, MachineId } from "../machines/machine.ts";
 import { suspendFailed, withoutSaved } from "../machines/suspend.ts";
 import type { Proxies } from "../proxies/proxies.ts";
-import { measureStart } from "../telemetry/operation-metrics.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
-import { type LaunchParts, launch } from "./launch/launch.ts";
-import { launchAgain } from "./launch/launch-again.ts";
+import type { LaunchParts } from "./launch/launch.ts";
+import { watchStart } from "./launch/start-watch.ts";
+import { Starts } from "./launch/starts.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { sinkOf } from "./machine-sink.ts";
 import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
-import { cancelled, cutShort, passed, resumedEarly } from "./requests/accepted.ts";
+import { cancelled, cutShort } from "./requests/accepted.ts";
 import { Pulls } from "./requests/pulls.ts";
-import type { Guard, StartResult } from "./requests/request.ts";
 import { RequestQueue } from "./requests/request-queue.ts";
 import { dropUnused } from "./saves/saved-vms.ts";
 import { type SnapshotParts, Snapshots } from "./saves/snapshots.ts";
@@ -56,6 +45,7 @@ export type DriverParts = RuntimeParts &
  */
 export class Driver {
   readonly runtime: MachineRuntime;
+  readonly starts: Starts;
   readonly stops: Stops;
   readonly restarts: Restarts;
   readonly suspends: Suspends;
@@ -83,6 +73,10 @@ export class Driver {
     });
     this.#parts = parts;
     this.stops = new Stops(this.runtime, this.#queue, parts);
+    this.starts = new Starts(this.runtime, this.#queue, parts, {
+      watchStops: () => this.stops.watch(),
+      endWhatIsLeft: () => this.#endWhatIsLeft(),
+    });
     this.restarts = new Restarts(this.runtime, this.#queue, parts);
     this.#snapshots = new Snapshots(this.runtime, parts);
     this.suspends = new Suspends(this.runtime, this.#queue, parts, this.#snapshots);
@@ -100,87 +94,10 @@ export class Driver {
     return this.#pulls.isActive;
   }
 
-  /**
-   * Starts the machine, and watches its process for `watchMs` to report one that ends at once. The start is over when the process is
-   * exec'ed: a watch holds no slot, and other requests do not wait for it. In a passing state it waits, until `signal` aborts or a stop
-   * is asked for after it.
-   *
-   * @param guard refuses the start when the caller may not change the machine; called again when its turn has come
-   * @param caller who asked for it
-   * @throws Fault INVALID_STATE, of `guard`; as {@link launch} does
-   */
-  async start(
-    watchMs: number,
-    guard: Guard = () => {},
-    signal?: AbortSignal,
-    caller?: Caller,
-  ): Promise<StartResult> {
-    const wasStopped = this.stops.watch();
-    for (;;) {
-      const decision = allowed(decideStart(this.machine, this.activity));
-      if (decision.kind === "already") {
-        const { machine } = this;
-        return { machine, previous: machine.state, already: true, startPath: machine.lastStartPath };
-      }
-      if (decision.kind === "interrupt" && this.#queue.last)
-        cutShort(this.#queue.last, resumedEarly(this.machine.id), {});
-      if (decision.kind === "wait" || decision.kind === "interrupt") {
-        await abortable(this.#queue.last ? passed(this.#queue.last) : this.#endWhatIsLeft(), signal);
-      } else {
-        const result = await this.#joinStart(guard, caller);
-        if (result) {
-          await this.#watch(watchMs);
-          return { ...result, machine: this.machine };
-        }
-      }
-      if (wasStopped()) throw cancelled(this.machine.id, "stopped");
-      guard(this.machine);
-    }
-  }
-
-  /** Joins the start that is under way, or begins one. Undefined: that of another caller may not change the machine. */
-  async #joinStart(guard: Guard, caller: Caller | undefined): Promise<StartResult | undefined> {
-    if (this.#queue.last?.kind !== "start") return this.#beginStart(undefined, guard, caller);
-    try {
-      return await this.#queue.last.done;
-    } catch (err) {
-      if (hasReason(err, "LEASE_HELD") || hasReason(err, "MACHINE_CORDONED")) return undefined;
-      throw err;
-    }
-  }
-
   /** Ends an update, or a VM that could not be taken over, of an earlier hostd. */
   async #endWhatIsLeft(): Promise<void> {
     if (this.machine.state === "updating") await this.resumeUpdate();
     else await this.stops.join({});
-  }
-
-  /**
-   * Starts the machine without a call, unless an operation is under way.
-   *
-   * @throws Fault as {@link launch} does
-   */
-  async startDue(cause: StartCause): Promise<void> {
-    if (!this.#queue.last) await this.#beginStart(cause);
-  }
-
-  /** Waits for the end of a process that has just started. Its exit is noted then. */
-  async #watch(watchMs: number): Promise<void> {
-    const { vm, ended: exit } = this.runtime;
-    if (!vm) return;
-    if (watchMs > 0) await withSpan("hostd.watch", {}, () => endsWithin(watchMs, exit));
-    else if ((await Promise.race([vm.exited, undefined])) !== undefined) await exit;
-  }
-
-  #beginStart(cause?: StartCause, guard?: Guard, caller?: Caller): Promise<StartResult> {
-    const cancellation = new AbortController();
-    const { runtime } = this;
-    const start =
-      cause === undefined
-        ? () => launch(runtime, this.#parts, cancellation.signal, undefined, guard, caller)
-        : () => launchAgain(runtime, this.#parts, cancellation.signal, cause);
-    const done = measureStart(() => this.#queue.after(start));
-    return this.#queue.add({ kind: "start", done, cancellation });
   }
 
   /** Refuses an update in a state that has none, or after too many others. @throws Fault INVALID_STATE, MACHINE_BUSY */
@@ -196,7 +113,7 @@ export class Driver {
       allowed(decideReplace(this.machine, this.activity === "destroy" ? "destroy" : undefined, "update"));
       return operation.run(update, signal);
     });
-    await this.#watch(watchMs);
+    await watchStart(this.runtime, watchMs);
     return this.machine;
   }
 

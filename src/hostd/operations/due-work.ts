@@ -5,12 +5,13 @@ import { endsWithin } from "../../lib/runtime/wait.ts";
 import type { Ledger } from "../capacity/ledger.ts";
 import type { Ports } from "../capacity/ports.ts";
 import { restartDenied } from "../machines/change.ts";
-import { digestsOf, type Machine, type StartCause } from "../machines/machine.ts";
+import { digestsOf, type Machine } from "../machines/machine.ts";
 import { type Due, leftMs, nextDue } from "../machines/own-starts/due.ts";
 import { scheduleRefused, scheduleSkipped } from "../machines/own-starts/schedule.ts";
 import { isActive, isStartable } from "../machines/states.ts";
 import { ready } from "../machines/update.ts";
 import type { ImagePins } from "./image-pins.ts";
+import type { Starts } from "./launch/starts.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import type { RemoveReason } from "./remove.ts";
 import type { Stops } from "./stops/stops.ts";
@@ -29,7 +30,7 @@ export interface DueParts {
 interface Worker {
   readonly runtime: MachineRuntime;
   readonly activity: string | undefined;
-  startDue(cause: StartCause): Promise<void>;
+  readonly starts: Pick<Starts, "startDue">;
   resumeUpdate(): Promise<void>;
   readonly stops: Pick<Stops, "stop">;
   destroy(force: boolean, why: RemoveReason): Promise<Machine>;
@@ -132,13 +133,13 @@ export class DueWork {
       case "schedule":
         return this.#startScheduled();
       case "policy":
-        if (!this.#parts.isBanned(runtime.machine.spec.org)) return this.#worker.startDue("policy");
+        if (!this.#parts.isBanned(runtime.machine.spec.org)) return this.#worker.starts.startDue("policy");
         await runtime.note((machine, at) =>
           restartDenied(machine, "ORG_BANNED", "its organisation is banned", at),
         );
         return;
       default:
-        return this.#worker.startDue(what);
+        return this.#worker.starts.startDue(what);
     }
   }
 
@@ -150,7 +151,7 @@ export class DueWork {
       return;
     }
     try {
-      await this.#worker.startDue("schedule");
+      await this.#worker.starts.startDue("schedule");
     } catch (err) {
       // A start that was begun has an event of its own.
       if (runtime.machine.generation !== machine.generation) return;

@@ -100,7 +100,7 @@ export class Machines {
     const machine = isFromProxy ? this.get(id, org) : this.guarded(id, org, right);
     const guard = isFromProxy ? refuseCordoned : this.#guard(right);
     if (isFromProxy) refuseCordoned(machine);
-    return this.driver(machine.id).start(watchMs, guard, signal, caller);
+    return this.driver(machine.id).starts.start(watchMs, guard, signal, caller);
   }
 
   async stop(id: MachineId, org: string, options: StopOptions, right: Right = {}): Promise<StopResult> {
