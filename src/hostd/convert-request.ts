@@ -24,7 +24,7 @@ import type { Awaited } from "./machines/wait.ts";
 import type { Award } from "./operations/awards.ts";
 import type { MetadataPatch } from "./operations/machine-changes.ts";
 import type { StopOptions } from "./operations/requests/request.ts";
-import type { UpdateRequest } from "./operations/updates.ts";
+import type { UpdateRequest } from "./operations/updates/updates.ts";
 
 /**
  * Enough for a static program that fails at once. To wait for later failures takes too long under

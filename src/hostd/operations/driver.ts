@@ -1,19 +1,12 @@
 import { logger } from "../../lib/runtime/log.ts";
 import { started, startInterrupted } from "../machines/change.ts";
-import {
-  type Activity,
-  allowed,
-  decideDestroy,
-  decidePrepare,
-  decideReplace,
-} from "../machines/decide.ts";
+import { type Activity, allowed, decideDestroy, decidePrepare } from "../machines/decide.ts";
 import type { Machine, MachineId } from "../machines/machine.ts";
 import { suspendFailed, withoutSaved } from "../machines/suspend.ts";
 import type { Proxies } from "../proxies/proxies.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
 import type { LaunchParts } from "./launch/launch.ts";
-import { watchStart } from "./launch/start-watch.ts";
 import { Starts } from "./launch/starts.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
 import { sinkOf } from "./machine-sink.ts";
@@ -27,13 +20,13 @@ import { noteSaved } from "./saves/suspend-operation.ts";
 import { Suspends, type SuspendsParts } from "./saves/suspends.ts";
 import { Restarts, type RestartsParts } from "./stops/restarts.ts";
 import { Stops, type StopsParts } from "./stops/stops.ts";
-import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
+import { Updates, type UpdatesParts } from "./updates/updates.ts";
 
 export type DriverParts = RuntimeParts &
   LaunchParts &
   StopsParts &
   RestartsParts &
-  UpdateParts &
+  UpdatesParts &
   RemoveParts &
   SuspendsParts &
   SnapshotParts &
@@ -49,6 +42,7 @@ export class Driver {
   readonly stops: Stops;
   readonly restarts: Restarts;
   readonly suspends: Suspends;
+  readonly updates: Updates;
   readonly #parts: DriverParts;
   readonly #due: DueWork;
   readonly #pulls = new Pulls();
@@ -80,6 +74,7 @@ export class Driver {
     this.restarts = new Restarts(this.runtime, this.#queue, parts);
     this.#snapshots = new Snapshots(this.runtime, parts);
     this.suspends = new Suspends(this.runtime, this.#queue, parts, this.#snapshots);
+    this.updates = new Updates(this.runtime, this.#queue, parts, { stops: this.stops, pulls: this.#pulls });
   }
 
   get machine(): Machine {
@@ -96,30 +91,8 @@ export class Driver {
 
   /** Ends an update, or a VM that could not be taken over, of an earlier hostd. */
   async #endWhatIsLeft(): Promise<void> {
-    if (this.machine.state === "updating") await this.resumeUpdate();
+    if (this.machine.state === "updating") await this.updates.resume();
     else await this.stops.join({});
-  }
-
-  /** Refuses an update in a state that has none, or after too many others. @throws Fault INVALID_STATE, MACHINE_BUSY */
-  refuseUpdate(): void {
-    allowed(decideReplace(this.machine, this.activity, "update"));
-    this.#queue.refuseWhenFull(this.machine.id);
-  }
-
-  /** Replaces the version. @throws Fault INVALID_STATE; as {@link UpdateOperation.run} does */
-  async update(update: NewVersion, watchMs: number): Promise<Machine> {
-    this.refuseUpdate();
-    await this.#beginUpdate((operation, signal) => {
-      allowed(decideReplace(this.machine, this.activity === "destroy" ? "destroy" : undefined, "update"));
-      return operation.run(update, signal);
-    });
-    await watchStart(this.runtime, watchMs);
-    return this.machine;
-  }
-
-  /** Goes on with an update whose intent is stored, unless an operation is under way. */
-  async resumeUpdate(): Promise<void> {
-    if (!this.#queue.last) await this.#beginUpdate((operation, signal) => operation.resume(signal));
   }
 
   /** Removes the machine. @throws Fault MACHINE_RUNNING */
@@ -145,12 +118,7 @@ export class Driver {
    */
   async *prepare<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
     if (allowed(decidePrepare(this.machine, this.activity)).kind === "already") return;
-    yield* this.pull(work, caller);
-  }
-
-  /** Runs `work`, which makes an image local, until a destroy or the caller aborts it. */
-  pull<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
-    return this.#pulls.run(work, caller);
+    yield* this.#pulls.run(work, caller);
   }
 
   /**
@@ -227,7 +195,7 @@ export class Driver {
       this.stops.resume().catch(() => {});
       return;
     }
-    if (state === "updating") this.resumeUpdate().catch(() => {});
+    if (state === "updating") this.updates.resume().catch(() => {});
     if (state === "restarting") this.restarts.resume().catch(() => {});
   }
 
@@ -240,13 +208,5 @@ export class Driver {
   /** Sets the timer for what is due anew. */
   rearm(): void {
     this.#due.arm();
-  }
-
-  #beginUpdate(run: (operation: UpdateOperation, signal: AbortSignal) => Promise<Machine>): Promise<Machine> {
-    const cancellation = new AbortController();
-    const operation = new UpdateOperation(this.runtime, this.#parts);
-    const done = this.#queue.after(() => run(operation, cancellation.signal));
-    this.#parts.proxies.leaveFor(this.machine, done);
-    return this.#queue.add({ kind: "update", done, cancellation, stopOperation: operation, trial: operation });
   }
 }

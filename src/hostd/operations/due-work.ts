@@ -10,11 +10,12 @@ import { type Due, leftMs, nextDue } from "../machines/own-starts/due.ts";
 import { scheduleRefused, scheduleSkipped } from "../machines/own-starts/schedule.ts";
 import { isActive, isStartable } from "../machines/states.ts";
 import { ready } from "../machines/update.ts";
-import type { ImagePins } from "./image-pins.ts";
 import type { Starts } from "./launch/starts.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import type { RemoveReason } from "./remove.ts";
 import type { Stops } from "./stops/stops.ts";
+import type { ImagePins } from "./updates/image-pins.ts";
+import type { Updates } from "./updates/updates.ts";
 
 export interface DueParts {
   readonly clock: Clock;
@@ -31,7 +32,7 @@ interface Worker {
   readonly runtime: MachineRuntime;
   readonly activity: string | undefined;
   readonly starts: Pick<Starts, "startDue">;
-  resumeUpdate(): Promise<void>;
+  readonly updates: Pick<Updates, "resume">;
   readonly stops: Pick<Stops, "stop">;
   destroy(force: boolean, why: RemoveReason): Promise<Machine>;
 }
@@ -129,7 +130,7 @@ export class DueWork {
         await this.#worker.stops.stop({ why: LIFETIME_OVER });
         return;
       case "update":
-        return this.#worker.resumeUpdate();
+        return this.#worker.updates.resume();
       case "schedule":
         return this.#startScheduled();
       case "policy":

@@ -1,7 +1,6 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Credentials } from "../../lib/oci/auth/credentials.ts";
-import type { Clock } from "../../lib/runtime/clock.ts";
-import type { ImageCacheClient, Pin, PullStep } from "../images/imagecache-client.ts";
+import type { Pin, PullStep } from "../images/imagecache-client.ts";
 import { prepared } from "../machines/change.ts";
 import { busyUntilMs, withBusy } from "../machines/health/busy.ts";
 import { machineOfVm } from "../machines/ids.ts";
@@ -19,10 +18,10 @@ import { isActive } from "../machines/states.ts";
 import type { Awaited } from "../machines/wait.ts";
 import { type AwardParts, Awards, checkHost } from "./awards.ts";
 import { Driver, type DriverParts } from "./driver.ts";
-import { ImagePins } from "./image-pins.ts";
 import type { StartResult, StopOptions, StopResult } from "./requests/request.ts";
 import { SnapshotRoom, type SnapshotRoomParts } from "./saves/snapshot-room.ts";
-import { type UpdateRequest, Updates } from "./updates.ts";
+import { ImagePins } from "./updates/image-pins.ts";
+import type { UpdateRequest } from "./updates/updates.ts";
 import { untilAwaited, type WaitParts } from "./waits.ts";
 
 /** Proof that a call may start a machine, and who asked for it. */
@@ -33,13 +32,7 @@ export interface StartRight extends Right {
   readonly isFromProxy?: boolean;
 }
 
-export type MachinesParts = Omit<DriverParts, "pins" | "room"> &
-  AwardParts &
-  SnapshotRoomParts &
-  WaitParts & {
-    readonly images: Pick<ImageCacheClient, "ensure">;
-    readonly clock: Clock;
-  };
+export type MachinesParts = Omit<DriverParts, "pins" | "room"> & AwardParts & SnapshotRoomParts & WaitParts;
 
 /**
  * The machines of this host. Finds the machine of a request, checks its organisation, and passes
@@ -50,14 +43,12 @@ export class Machines {
   readonly #parts: MachinesParts;
   readonly #pins: ImagePins;
   readonly #drivers = new Map<string, Driver>();
-  readonly #updates: Updates;
   readonly #room: SnapshotRoom;
 
   constructor(parts: MachinesParts) {
     this.#parts = parts;
     this.awards = new Awards(parts);
     this.#pins = new ImagePins(parts);
-    this.#updates = new Updates(parts, this.#pins);
     this.#room = new SnapshotRoom(parts, (id) => void this.driver(id).runtime.note(snapshotDropped));
   }
 
@@ -153,7 +144,7 @@ export class Machines {
 
   /** Replaces the version of a machine. See {@link Updates.update}. */
   async update(id: MachineId, org: string, request: UpdateRequest, signal: AbortSignal): Promise<Machine> {
-    return this.#updates.update(this.driver(this.get(id, org).id), request, signal);
+    return this.driver(this.get(id, org).id).updates.update(request, signal);
   }
 
   /** Returns a machine that the call may change. @throws Fault MACHINE_NOT_FOUND, LEASE_HELD */

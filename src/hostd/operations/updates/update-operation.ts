@@ -1,10 +1,10 @@
-import { Fault } from "../../lib/faults/fault.ts";
-import { endsWithin, sleep } from "../../lib/runtime/wait.ts";
-import { refuseWhileDraining } from "../availability/scheduling.ts";
-import type { Ledger } from "../capacity/ledger.ts";
-import { type Ports, portsOfVersion } from "../capacity/ports.ts";
-import type { Machine, Version } from "../machines/machine.ts";
-import { isStartable } from "../machines/states.ts";
+import { Fault } from "../../../lib/faults/fault.ts";
+import { endsWithin, sleep } from "../../../lib/runtime/wait.ts";
+import { refuseWhileDraining } from "../../availability/scheduling.ts";
+import type { Ledger } from "../../capacity/ledger.ts";
+import { type Ports, portsOfVersion } from "../../capacity/ports.ts";
+import type { Machine, Version } from "../../machines/machine.ts";
+import { isStartable } from "../../machines/states.ts";
 import {
   ready,
   rolledBack,
@@ -12,13 +12,14 @@ import {
   updated,
   updateRefused,
   willLaunch,
-} from "../machines/update.ts";
-import { type LaunchParts, launch } from "./launch/launch.ts";
-import { startFailedFault } from "./launch/launch-faults.ts";
-import type { MachineRuntime } from "./machine-runtime.ts";
-import { cancelled } from "./requests/accepted.ts";
-import type { StopOptions } from "./requests/request.ts";
-import { type StopIntent, StopOperation, type StopParts } from "./stops/stop-operation.ts";
+} from "../../machines/update.ts";
+import { type LaunchParts, launch } from "../launch/launch.ts";
+import { startFailedFault } from "../launch/launch-faults.ts";
+import type { MachineRuntime } from "../machine-runtime.ts";
+import { cancelled } from "../requests/accepted.ts";
+import type { StopOptions } from "../requests/request.ts";
+import { type StopIntent, StopOperation, type StopParts } from "../stops/stop-operation.ts";
+import { notReady, withEnd } from "./update-faults.ts";
 
 export type UpdateParts = LaunchParts &
   StopParts & {
@@ -78,7 +79,8 @@ export class UpdateOperation {
   /**
    * Replaces the version of the machine.
    *
-   * @throws Fault INVALID_STATE: it was stopped meanwhile. Of `check`, HOST_DRAINING, INSUFFICIENT_CAPACITY, NO_FREE_PORT, DISK_FULL: the machine is unchanged. ROLLED_BACK. As
+   * @throws Fault INVALID_STATE: it was stopped meanwhile. Of `check`, HOST_DRAINING,
+   *   INSUFFICIENT_CAPACITY, NO_FREE_PORT, DISK_FULL: the machine is unchanged. ROLLED_BACK. As
    *   {@link launch} does: the new version is there, and `failed`
    */
   async run(update: NewVersion, signal: AbortSignal): Promise<Machine> {
@@ -200,21 +202,4 @@ export class UpdateOperation {
 /** Whether the new version of a machine is not ready, and the old one comes back. */
 function goesBack({ state, update }: Machine): boolean {
   return state === "updating" && update?.failure !== undefined && !update.isRollback;
-}
-
-function notReady({ id, spec, update }: Machine): Fault {
-  const { reason = "", message = "" } = update?.failure ?? {};
-  return new Fault(
-    "FAILED_PRECONDITION",
-    "ROLLED_BACK",
-    `the new version of machine ${id} did not become ready, and the old one is back: ${message}`,
-    { machine_id: id, reason, instance_id: spec.instanceId },
-  );
-}
-
-/** Adds that the old version does not run either, and why. */
-function withEnd(failure: Fault, { state }: Machine, cause: unknown): Fault {
-  if (state !== "failed" || !(cause instanceof Fault)) return failure;
-  const message = `${failure.message}; but it could not be started: ${cause.message}`;
-  return new Fault(failure.code, failure.reason, message, { ...failure.facts, state }, { cause });
 }

@@ -1,0 +1,143 @@
+import { Fault } from "../../../lib/faults/fault.ts";
+import type { Credentials } from "../../../lib/oci/auth/credentials.ts";
+import type { Clock } from "../../../lib/runtime/clock.ts";
+import type { ImageCacheClient } from "../../images/imagecache-client.ts";
+import { allowed, decideReplace } from "../../machines/decide.ts";
+import type { Ids } from "../../machines/ids.ts";
+import { guardLease } from "../../machines/lease.ts";
+import type { ImageRef, LocalImage, Machine } from "../../machines/machine.ts";
+import type { MachineConfig } from "../../machines/machine-config.ts";
+import { type UpdateOptions, versionMismatch } from "../../machines/update.ts";
+import type { Proxies } from "../../proxies/proxies.ts";
+import { watchStart } from "../launch/start-watch.ts";
+import type { MachineRuntime } from "../machine-runtime.ts";
+import type { Pulls } from "../requests/pulls.ts";
+import type { RequestQueue } from "../requests/request-queue.ts";
+import type { Stops } from "../stops/stops.ts";
+import type { ImagePins } from "./image-pins.ts";
+import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
+
+/** A new version of a machine, as a call asks for it. */
+export interface UpdateRequest extends UpdateOptions {
+  readonly config: MachineConfig;
+  readonly imageRef: ImageRef;
+  readonly credentials: Credentials | undefined;
+  /** Version that the machine must have; empty: any. */
+  readonly currentVersion: string;
+  readonly nonce: string;
+  /** How long a process that has started is watched, when there is no rollback. */
+  readonly watchMs: number;
+}
+
+export type UpdatesParts = UpdateParts & {
+  readonly images: Pick<ImageCacheClient, "ensure">;
+  readonly pins: Pick<ImagePins, "hold" | "unpinUnused">;
+  readonly proxies: Pick<Proxies, "leaveFor">;
+  readonly ids: Pick<Ids, "event">;
+  readonly clock: Pick<Clock, "now">;
+};
+
+/** What else there is on the machine that an update depends on. */
+interface Others {
+  readonly stops: Pick<Stops, "watch">;
+  readonly pulls: Pick<Pulls, "run">;
+}
+
+/**
+ * The updates of one machine. An image is pulled, and pinned, before anything of the machine is
+ * touched, and before other calls have to wait.
+ */
+export class Updates {
+  readonly #runtime: MachineRuntime;
+  readonly #queue: RequestQueue;
+  readonly #parts: UpdatesParts;
+  readonly #others: Others;
+
+  constructor(runtime: MachineRuntime, queue: RequestQueue, parts: UpdatesParts, others: Others) {
+    this.#runtime = runtime;
+    this.#queue = queue;
+    this.#parts = parts;
+    this.#others = others;
+  }
+
+  /**
+   * Replaces the version of the machine. `signal` ends only the pull.
+   *
+   * @throws Fault LEASE_HELD, VERSION_MISMATCH, AUTO_DESTROY, INVALID_STATE, MACHINE_BUSY; as the image cache; as {@link UpdateOperation}
+   */
+  async update(request: UpdateRequest, signal: AbortSignal): Promise<Machine> {
+    const { config, imageRef, launch, skipLaunch, rollbackWithinMs, watchMs } = request;
+    const { clock, ids, pins } = this.#parts;
+    const check = (machine: Machine) => this.#check(machine, request);
+    check(this.#runtime.machine);
+    this.#refuse();
+    const wasStopped = this.#others.stops.watch();
+    const { id, spec } = this.#runtime.machine;
+    const release = pins.hold({ digest: imageRef.digest, owner: id, org: spec.org });
+    try {
+      const image = await this.#image(request, signal);
+      const version = { instanceId: ids.event(clock.now()), config, imageRef, image };
+      const update = { version, check, wasStopped, launch, skipLaunch, rollbackWithinMs };
+      return await this.#replace(update, watchMs);
+    } finally {
+      release();
+      await pins.unpinUnused(id, [imageRef.digest]);
+    }
+  }
+
+  /** Goes on with an update whose intent is stored, unless an operation is under way. */
+  async resume(): Promise<void> {
+    if (!this.#queue.last) await this.#begin((operation, signal) => operation.resume(signal));
+  }
+
+  /** Refuses an update in a state that has none, or after too many others. @throws Fault INVALID_STATE, MACHINE_BUSY */
+  #refuse(): void {
+    allowed(decideReplace(this.#runtime.machine, this.#queue.activity, "update"));
+    this.#queue.refuseWhenFull(this.#runtime.id);
+  }
+
+  #check(machine: Machine, { currentVersion, nonce }: UpdateRequest): void {
+    guardLease(machine, nonce, this.#parts.clock.now());
+    const { id, spec } = machine;
+    if (currentVersion !== "" && currentVersion !== spec.instanceId)
+      throw versionMismatch("ABORTED", machine, currentVersion);
+    if (!spec.config.autoDestroy) return;
+    const message = `machine ${id} destroys itself when its process has ended, and cannot be updated`;
+    throw new Fault("FAILED_PRECONDITION", "AUTO_DESTROY", message, { machine_id: id });
+  }
+
+  async #image({ imageRef, credentials }: UpdateRequest, signal: AbortSignal): Promise<LocalImage> {
+    const { id, spec } = this.#runtime.machine;
+    if (spec.imageRef.digest === imageRef.digest && spec.image) return spec.image;
+    const pull = (until: AbortSignal) =>
+      this.#parts.images.ensure(imageRef, { owner: id, org: spec.org, credentials }, until);
+    for await (const step of this.#others.pulls.run(pull, signal))
+      if (step.kind === "ready") return step.image;
+    throw new Error(`the image cache has ended the pull of ${imageRef.digest} without the image`);
+  }
+
+  async #replace(update: NewVersion, watchMs: number): Promise<Machine> {
+    this.#refuse();
+    await this.#begin((operation, signal) => {
+      const isDestroyed = this.#queue.activity === "destroy";
+      allowed(decideReplace(this.#runtime.machine, isDestroyed ? "destroy" : undefined, "update"));
+      return operation.run(update, signal);
+    });
+    await watchStart(this.#runtime, watchMs);
+    return this.#runtime.machine;
+  }
+
+  #begin(run: (operation: UpdateOperation, signal: AbortSignal) => Promise<Machine>): Promise<Machine> {
+    const cancellation = new AbortController();
+    const operation = new UpdateOperation(this.#runtime, this.#parts);
+    const done = this.#queue.after(() => run(operation, cancellation.signal));
+    this.#parts.proxies.leaveFor(this.#runtime.machine, done);
+    return this.#queue.add({
+      kind: "update",
+      done,
+      cancellation,
+      stopOperation: operation,
+      trial: operation,
+    });
+  }
+}
