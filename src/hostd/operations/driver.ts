@@ -1,25 +1,20 @@
-import { logger } from "../../lib/runtime/log.ts";
-import { started, startInterrupted } from "../machines/change.ts";
 import { type Activity, allowed, decideDestroy, decidePrepare } from "../machines/decide.ts";
 import type { Machine, MachineId } from "../machines/machine.ts";
-import { suspendFailed, withoutSaved } from "../machines/suspend.ts";
 import type { Proxies } from "../proxies/proxies.ts";
-import type { Vmm } from "../vmm/vmm.ts";
 import { type DueParts, DueWork } from "./due-work.ts";
 import type { LaunchParts } from "./launch/launch.ts";
 import { Starts } from "./launch/starts.ts";
 import { MachineRuntime, type RuntimeParts } from "./machine-runtime.ts";
-import { sinkOf } from "./machine-sink.ts";
-import { finishRemoval, type RemoveParts, type RemoveReason, remove } from "./remove.ts";
+import { type RemoveParts, type RemoveReason, remove } from "./remove.ts";
 import { cancelled, cutShort } from "./requests/accepted.ts";
 import { Pulls } from "./requests/pulls.ts";
 import { RequestQueue } from "./requests/request-queue.ts";
 import { dropUnused } from "./saves/saved-vms.ts";
 import { type SnapshotParts, Snapshots } from "./saves/snapshots.ts";
-import { noteSaved } from "./saves/suspend-operation.ts";
 import { Suspends, type SuspendsParts } from "./saves/suspends.ts";
 import { Restarts, type RestartsParts } from "./stops/restarts.ts";
 import { Stops, type StopsParts } from "./stops/stops.ts";
+import { TakeOver, type TakeOverParts } from "./take-over.ts";
 import { Updates, type UpdatesParts } from "./updates/updates.ts";
 
 export type DriverParts = RuntimeParts &
@@ -30,7 +25,8 @@ export type DriverParts = RuntimeParts &
   RemoveParts &
   SuspendsParts &
   SnapshotParts &
-  DueParts & { readonly vmm: Pick<Vmm, "adopt" | "saved" | "hasSaved">; readonly proxies: Proxies };
+  TakeOverParts &
+  DueParts & { readonly proxies: Proxies };
 
 /**
  * Takes the operations on one machine one at a time. A request that was accepted is finished even
@@ -43,38 +39,44 @@ export class Driver {
   readonly restarts: Restarts;
   readonly suspends: Suspends;
   readonly updates: Updates;
+  readonly takeOver: TakeOver;
   readonly #parts: DriverParts;
   readonly #due: DueWork;
   readonly #pulls = new Pulls();
   readonly #queue: RequestQueue;
-  readonly #snapshots: Snapshots;
-  #takeOver: Promise<void> | undefined;
 
   constructor(id: MachineId, parts: DriverParts) {
-    this.#due = new DueWork(this, parts);
-    this.#queue = new RequestQueue({
+    const due = new DueWork(this, parts);
+    const queue = new RequestQueue({
       onAdd: (activity) => {
-        if (activity !== "start") void this.#snapshots.cancel();
-        this.#due.disarm();
+        if (activity !== "start") void snapshots.cancel();
+        due.disarm();
       },
-      onIdle: () => this.#due.arm(),
+      onIdle: () => due.arm(),
     });
-    this.runtime = new MachineRuntime(id, parts, (after, before) => {
+    const runtime = new MachineRuntime(id, parts, (after, before) => {
       dropUnused(parts, after, before);
-      this.#snapshots.changed(after);
+      snapshots.changed(after);
       parts.proxies.stateChanged(after, before);
-      this.#due.changed(after, before);
+      due.changed(after, before);
     });
+    const snapshots = new Snapshots(runtime, parts);
+    const stops = new Stops(runtime, queue, parts);
+    const restarts = new Restarts(runtime, queue, parts);
+    const updates = new Updates(runtime, queue, parts, { stops, pulls: this.#pulls });
     this.#parts = parts;
-    this.stops = new Stops(this.runtime, this.#queue, parts);
-    this.starts = new Starts(this.runtime, this.#queue, parts, {
-      watchStops: () => this.stops.watch(),
+    this.#due = due;
+    this.#queue = queue;
+    this.runtime = runtime;
+    this.starts = new Starts(runtime, queue, parts, {
+      watchStops: () => stops.watch(),
       endWhatIsLeft: () => this.#endWhatIsLeft(),
     });
-    this.restarts = new Restarts(this.runtime, this.#queue, parts);
-    this.#snapshots = new Snapshots(this.runtime, parts);
-    this.suspends = new Suspends(this.runtime, this.#queue, parts, this.#snapshots);
-    this.updates = new Updates(this.runtime, this.#queue, parts, { stops: this.stops, pulls: this.#pulls });
+    this.stops = stops;
+    this.restarts = restarts;
+    this.suspends = new Suspends(runtime, queue, parts, snapshots);
+    this.updates = updates;
+    this.takeOver = new TakeOver(runtime, queue, parts, { snapshots, stops, restarts, updates, due });
   }
 
   get machine(): Machine {
@@ -119,84 +121,6 @@ export class Driver {
   async *prepare<T>(work: (signal: AbortSignal) => AsyncIterable<T>, caller: AbortSignal): AsyncGenerator<T> {
     if (allowed(decidePrepare(this.machine, this.activity)).kind === "already") return;
     yield* this.#pulls.run(work, caller);
-  }
-
-  /**
-   * After a restart of hostd: takes over the VM of the machine, if it has one, and goes on with
-   * what was under way. Calls that come meanwhile do not wait for it.
-   */
-  adopt(): Promise<void> {
-    this.#takeOver ??= this.#adopt().finally(() => {
-      this.#takeOver = undefined;
-    });
-    return this.#takeOver;
-  }
-
-  async #adopt(): Promise<void> {
-    const { runtime } = this;
-    const { vmId, state } = this.machine;
-    if (state === "destroying") {
-      const removal = this.#queue.after(() => finishRemoval(runtime, this.#parts));
-      this.#queue.add({ kind: "destroy", done: removal }).catch((error: unknown) => {
-        logger.error("could not finish the removal of a machine", { machine_id: runtime.id, error });
-      });
-      return;
-    }
-    if (vmId !== undefined) await this.#adoptVm(vmId);
-    this.#due.arm();
-  }
-
-  async #adoptVm(vmId: string): Promise<void> {
-    const { runtime } = this;
-    const { vmm } = this.#parts;
-    if (this.machine.state === "suspending" && vmm.hasSaved?.(vmId)) {
-      const bytes = (await vmm.saved?.())?.find(({ name }) => name === vmId)?.bytes ?? 0;
-      await noteSaved(runtime, this.#parts, { vmId, bytes });
-      return;
-    }
-    const sink = sinkOf(this.#parts, this.machine);
-    const vm = await vmm.adopt(vmId, sink);
-    if (vm) {
-      let isTaken = false;
-      await runtime.note((machine, at) => {
-        // A stop may have destroyed it meanwhile.
-        if (machine.vmId !== vmId) return undefined;
-        runtime.take(vm);
-        isTaken = true;
-        return machine.state === "starting"
-          ? started(machine, vm.startPath, at)
-          : machine.state === "suspending"
-            ? suspendFailed(machine, "SUSPEND_INTERRUPTED", "the host's daemon restarted: it goes on", at)
-            : undefined;
-      });
-      if (isTaken) {
-        await this.#snapshots.adopt(vm.id);
-        this.#resumeStop();
-      } else {
-        runtime.tearDown(vmId);
-      }
-    } else if (this.machine.vmId !== vmId) {
-      return;
-    } else if (this.machine.state === "starting") {
-      const { saved } = this.machine;
-      const isThere = saved !== undefined && vmm.hasSaved?.(saved.vmId) === true;
-      await runtime.note((machine, at) => startInterrupted(isThere ? machine : withoutSaved(machine), at));
-      runtime.tearDown(vmId);
-    } else {
-      await runtime.abandonVm(vmId, "it ended while the host's daemon was down");
-    }
-  }
-
-  /** Goes on with the stop that was under way, and with what follows it. */
-  #resumeStop(): void {
-    const { state, stop } = this.machine;
-    if (stop === undefined) return;
-    if (state === "stopping") {
-      this.stops.resume().catch(() => {});
-      return;
-    }
-    if (state === "updating") this.updates.resume().catch(() => {});
-    if (state === "restarting") this.restarts.resume().catch(() => {});
   }
 
   /** Stops operations that no call asks for: hostd closes. */

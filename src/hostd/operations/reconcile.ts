@@ -46,7 +46,7 @@ export async function reconcileAtStart(host: ReconcileParts, machines: Machines)
   await destroyLeftoverVms(host, machines);
   await attempt("remove leftover saved VMs", () => dropLeftoverSaved(host));
   const all = machines.list();
-  const takeOvers = all.map(({ id }) => adopt(machines.driver(id)));
+  const takeOvers = all.map(({ id }) => takeOver(machines.driver(id)));
   if (!(await endsWithin(host.limits.takeOverMs, Promise.all(takeOvers))))
     logger.warn("some guests have not answered yet, and are taken over while the host serves");
   const counts = { machines: all.length, with_vm: all.filter((m) => m.vmId !== undefined).length };
@@ -101,13 +101,13 @@ async function sweepMachine(host: ReconcileParts, driver: Driver): Promise<void>
     await attempt("remove an abandoned create", () => driver.destroy(false, why), id);
   }
   const lacksVm = isActive(state) && driver.runtime.vm === undefined && vmId !== undefined;
-  if (state === "destroying" || lacksVm) await adopt(driver);
+  if (state === "destroying" || lacksVm) await takeOver(driver);
   // The clock may have been set.
   else driver.rearm();
 }
 
-function adopt(driver: Driver): Promise<void> {
-  return attempt("take over a machine", () => driver.adopt(), driver.runtime.id);
+function takeOver(driver: Driver): Promise<void> {
+  return attempt("take over a machine", () => driver.takeOver.run(), driver.runtime.id);
 }
 
 async function destroyLeftoverVms(host: ReconcileParts, machines: Machines): Promise<void> {
