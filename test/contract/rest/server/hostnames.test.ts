@@ -11,28 +11,28 @@ beforeAll(async () => {
   world = await World.open(1);
   api = await world.api({ proxyDomains: ["apps.example.net"] });
   send = await restClient(api.restAddress);
-  for (const name of ["web", "jobs"])
+  for (const name of ["web", "jobs", "shop"])
     await send("POST", "/v1/apps", { app_name: name, org_slug: "personal" });
 });
 afterAll(() => world.close());
 
 test("host names are added, listed and removed", async () => {
-  const added = await send("POST", "/v1/apps/web/hostnames", { hostname: "WWW.Example.com" });
-  await send("POST", "/v1/apps/web/hostnames", { hostname: "*.example.com" });
-  const listed = await send("GET", "/v1/apps/web/hostnames");
-  const removed = await send("DELETE", `/v1/apps/web/hostnames/${encodeURIComponent("*.example.com")}`);
-  const again = await send("DELETE", "/v1/apps/web/hostnames/*.example.com");
+  const added = await send("POST", "/v1/apps/shop/hostnames", { hostname: "WWW.Example.com" });
+  await send("POST", "/v1/apps/shop/hostnames", { hostname: "*.example.com" });
+  const listed = await send("GET", "/v1/apps/shop/hostnames");
+  const removed = await send("DELETE", `/v1/apps/shop/hostnames/${encodeURIComponent("*.example.com")}`);
+  const again = await send("DELETE", "/v1/apps/shop/hostnames/*.example.com");
 
   expect(added).toMatchObject({
     status: 201,
-    body: { hostname: "www.example.com", app: "web", created_at: expect.stringMatching(/Z$/) },
+    body: { hostname: "www.example.com", app: "shop", created_at: expect.stringMatching(/Z$/) },
   });
   expect(listed).toMatchObject({
     status: 200,
     body: {
       hostnames: [
-        { hostname: "web.localhost", app: "web" },
-        { hostname: "web.apps.example.net", app: "web" },
+        { hostname: "shop.localhost", app: "shop" },
+        { hostname: "shop.apps.example.net", app: "shop" },
         { hostname: "*.example.com" },
         { hostname: "www.example.com" },
       ],
