@@ -44,13 +44,14 @@ test("a start that fails is measured by its outcome and reason", async () => {
 });
 
 test("a stop of a running machine is measured", async () => {
+  const stops = await since("windhover_stop_duration_seconds_count", { outcome: "ok" });
   const { id } = await host.created();
   await host.start(id);
 
   await host.stop(id);
   await host.stop(id);
 
-  expect(await metric("windhover_stop_duration_seconds_count", { outcome: "ok" })).toBe(1);
+  expect(await stops()).toBe(1);
 });
 
 test("holds are exposed until they expire, which is counted, or are released, which is not", async () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
+import { UpdateOrganizationRequest } from "../../../src/gen/windhover/admin/v1/organizations.ts";
 import { mintToken } from "../../../src/lib/auth/auth.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
 import { clientsOf } from "../../support/clients.ts";
@@ -95,6 +96,8 @@ export class RestFleet {
   }
 }
 
+/** Machines that the tests leave behind, in whatever order, are fewer. */
+const QUOTA = { machines: 1_000, memoryMb: 1_000_000 };
 /** Room for all machines of the tests, and not for one of 32 GB. */
 const ROOM = { HOSTD_CPUS: "400", HOSTD_MEMORY_MB: "30000", HOSTD_DISK_MB: "1000000" };
 
@@ -105,5 +108,10 @@ export async function openRestFleet(): Promise<RestFleet> {
   await pushImage(`http://${fleet.registry}`, REPOSITORY, "latest", content);
   const [region] = fleet.regions;
   if (!region) throw new Error("the fleet has no region");
+  const clients = clientsOf(region.api, fleet.token);
+  const { orgs } = clients.raw;
+  const update = UpdateOrganizationRequest.fromPartial({ slug: "personal", quota: QUOTA });
+  await call(orgs, orgs.updateOrganization, update, { timeoutMs: 20_000 });
+  clients.close();
   return new RestFleet(fleet, `http://${region.rest}`, `${fleet.registry}/${REPOSITORY}`);
 }
