@@ -106,3 +106,33 @@ it("strangers who fill the ports of metrics and traces with connections keep nob
     await flood[Symbol.asyncDispose]();
   }
 });
+
+it("strangers who flood the proxy take little memory, and keep nobody from being served", async () => {
+  const { PROXY_LISTEN: address = "" } = fleet.part("proxy").spec.environment;
+  // At its first floods a process grows by V8's young generation, which is up to 128 MiB.
+  for (let times = 0; times < 3; times += 1) await floodProxy(address);
+  const before = residentMib(fleet.pid("proxy") ?? 0);
+
+  const silent = await openConnections(address, 600);
+  await floodProxy(address);
+  // Connections that say nothing end after 15 s.
+  await expect.poll(() => silent.ended, { timeout: 60_000 }).toBe(600);
+
+  expect(residentMib(fleet.pid("proxy") ?? 0) - before).toBeLessThan(GROWTH_MIB);
+});
+
+async function floodProxy(address: string): Promise<void> {
+  // More than a window: of several MiB, a client of Node takes its own session for a flood.
+  const body = unfinishedMessage(MIB / 2);
+  const floods: readonly Flood[] = [
+    await openCalls({ address, path: "/", streams: 60, streamsPerConnection: 10, body }),
+    await openCalls({
+      ...{ address, path: "/", streams: 3_000, streamsPerConnection: 1_500 },
+      ...{ body: Buffer.from("x"), ends: true },
+    }),
+  ];
+  // Nobody has the host name: all are answered.
+  await expect.poll(() => floods.map(({ ended }) => ended), { timeout: 60_000 }).toEqual([60, 3_000]);
+  expect((await fetch(`http://${address}/`)).status).toBe(404);
+  for (const flood of floods) await flood[Symbol.asyncDispose]();
+}
