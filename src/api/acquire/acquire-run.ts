@@ -50,6 +50,8 @@ export class AcquireRun {
   readonly #fullHosts = new Map<number, number>();
   /** Steps under way, abandoned ones included. */
   readonly #steps = new Set<Promise<unknown>>();
+  /** Steps that nobody has chosen or undone yet: one may have ended, in the moment in which another is chosen. */
+  readonly #undecided = new Set<Promise<unknown>>();
   /** Undos of steps without an answer, beside which others may run. */
   readonly #undos = new Set<Promise<unknown>>();
   /** Machines that the api that takes over must undo: an undo, or storing the end, has failed. */
@@ -68,6 +70,11 @@ export class AcquireRun {
     return this.#noted.toSorted((a, b) => a.sinceMs - b.sinceMs).map(({ attempt }) => attempt);
   }
 
+  /** What may still start a machine, or undo one. */
+  get #underWay(): readonly Promise<unknown>[] {
+    return [...this.#steps, ...this.#undecided, ...this.#undos];
+  }
+
   /**
    * Tries steps until one yields a machine. Returns undefined when none does.
    *
@@ -77,7 +84,11 @@ export class AcquireRun {
     const { steps, hedgeAfterMs } = this.#parts.request;
     return runSteps({
       ...{ steps: steps.length, hedgeAfterMs, signal },
-      begin: (index, stepSignal) => this.#begin(index, stepSignal),
+      begin: (index, stepSignal) => {
+        const step = this.#begin(index, stepSignal);
+        this.#follow(step, this.#undecided);
+        return step;
+      },
       undo: (found) => void this.#undo(found),
     });
   }
@@ -91,7 +102,7 @@ export class AcquireRun {
     const found = { machineId: machine.id, step };
     const { store } = this.#parts;
     if (await this.#stored) {
-      const isSettled = this.#steps.size + this.#undos.size + this.#notUndone === 0;
+      const isSettled = this.#underWay.length + this.#notUndone === 0;
       try {
         if (!(await store.end(this.#id, isSettled ? "done" : "settling", found))) throw taken(this.#id);
       } catch (err) {
@@ -212,8 +223,7 @@ export class AcquireRun {
 
   /** Waits for all steps and undos, then stores the end unless an undo has failed. */
   async #settled(end: () => Promise<unknown>): Promise<void> {
-    while (this.#steps.size + this.#undos.size > 0)
-      await Promise.allSettled([...this.#steps, ...this.#undos]);
+    while (this.#underWay.length > 0) await Promise.allSettled(this.#underWay);
     // The api that takes over when the lease has ended repeats undos that have failed.
     if (this.#notUndone === 0 && (await this.#stored)) await end().catch(() => {});
     this.#parts.owned.delete(this.#id);

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { AcquireStore } from "../../../../src/api/acquire/acquire-store.ts";
 import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
 import { newMachineId } from "../../../../src/api/machines/machine-id.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
@@ -67,6 +68,37 @@ describe("a step whose answer is lost", () => {
     expect(step).toBe(2);
     await expect.poll(() => fleet.running).toEqual([machine.id]);
   });
+});
+
+test("an acquire is not done before the slower of two steps is undone, however close to each other they end", async () => {
+  for (let lag = 0; lag < 40; lag += 1) {
+    const ready = Promise.withResolvers<void>();
+    let late: Promise<void> = ready.promise;
+    for (let i = 0; i < lag; i += 1) late = late.then(() => {});
+    const fleet = new ModelFleet([ready.promise, late].map((ms) => ({ room: 1, status: "ok" as const, ms })));
+    const store = newStore();
+    const ends: string[] = [];
+    const end: AcquireStore["end"] = (id, status, found) => {
+      ends.push(`${status}, ${fleet.running.length} running`);
+      return store.end(id, status, found);
+    };
+    const methods = (["begin", "find", "record", "reopen", "renew", "claim", "postpone"] as const).map(
+      (name) => [name, store[name].bind(store)] as const,
+    );
+    const acquirer = new Acquirer({
+      tools: fleet.tools(new Life(Number.POSITIVE_INFINITY)),
+      store: { ...(Object.fromEntries(methods) as unknown as AcquireStore), end },
+    });
+
+    const acquired = acquire(acquirer, requestOf(fleet, ["start", "start"], 1, undefined));
+    await expect.poll(() => fleet.underWay, { interval: 1 }).toBe(2);
+    ready.resolve();
+    const { machine } = await acquired;
+
+    await expect.poll(() => ends.at(-1)).toBe("done, 1 running");
+    expect(ends.filter((each) => each.startsWith("done"))).toEqual(["done, 1 running"]);
+    expect(fleet.running).toEqual([machine.id]);
+  }
 });
 
 describe("an acquire whose api dies, wherever that is", () => {
