@@ -1,6 +1,6 @@
 import type { LifeSettings, ServiceSettings } from "../../lib/service-config/service-config.ts";
 
-/** Configuration of a machine as the api sent it, with defaults filled in. Returned unchanged. */
+/** Configuration of a machine as the api sent it, whatever it leaves out left out. Returned unchanged. */
 export interface MachineConfig extends LifeSettings {
   readonly image: string;
   readonly guest: { readonly cpuKind: string; readonly cpus: number; readonly memoryMb: number };

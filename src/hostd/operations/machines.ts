@@ -1,5 +1,6 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Credentials } from "../../lib/oci/auth/credentials.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import type { Pin, PullStep } from "../images/imagecache-client.ts";
 import { prepared } from "../machines/change.ts";
 import { busyUntilMs, withBusy } from "../machines/health/busy.ts";
@@ -49,7 +50,7 @@ export class Machines {
     this.#parts = parts;
     this.awards = new Awards(parts);
     this.#pins = new ImagePins(parts);
-    this.#room = new SnapshotRoom(parts, (id) => void this.driver(id).runtime.note(snapshotDropped));
+    this.#room = new SnapshotRoom(parts, (id) => this.#dropSnapshot(id));
   }
 
   /** Returns a machine. @param org empty: of any organisation. @throws Fault MACHINE_NOT_FOUND */
@@ -223,6 +224,13 @@ export class Machines {
     const running = this.list().filter(({ state }) => isActive(state));
     await Promise.allSettled(running.map(({ id }) => this.driver(id).stops.stop({})));
     await this.#parts.teardowns.all();
+  }
+
+  #dropSnapshot(id: MachineId): void {
+    const dropped = this.driver(id).runtime.note(snapshotDropped);
+    dropped.catch((error: unknown) => {
+      logger.warn("the snapshot of a machine could not be dropped", { machine_id: id, error });
+    });
   }
 
   /** Checks a call again when its turn has come: a lease may have been acquired since it arrived. */

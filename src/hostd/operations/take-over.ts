@@ -92,7 +92,7 @@ export class TakeOver {
         return takenOver(machine, vm.startPath, at);
       });
       if (isTaken) {
-        await this.#operations.snapshots.adopt(vm.id);
+        await this.#adoptSnapshot(vm.id);
         this.#resumeStop();
       } else {
         runtime.tearDown(vmId);
@@ -107,6 +107,13 @@ export class TakeOver {
     } else {
       await runtime.abandonVm(vmId, "it ended while the host's daemon was down");
     }
+  }
+
+  /** The stop that was under way goes on whatever becomes of a snapshot. */
+  async #adoptSnapshot(vmId: string): Promise<void> {
+    await this.#operations.snapshots.adopt(vmId).catch((error: unknown) => {
+      logger.warn("the snapshot of a VM could not be taken over", { vm_id: vmId, error });
+    });
   }
 
   /** Goes on with the stop that was under way, and with what follows it. */

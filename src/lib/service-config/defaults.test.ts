@@ -69,7 +69,7 @@ test("words of a later version count as left out", () => {
     ports: [
       {
         handlers: ["quic", "http"],
-        tls: { alpn: ["h3", "h2"], versions: ["TLSv1.4"] },
+        tls: { alpn: ["h3", "h2"], versions: ["TLSv1.3", "TLSv1.4"] },
         proxyProto: { version: "v3" },
       },
     ],
@@ -80,12 +80,19 @@ test("words of a later version count as left out", () => {
   expect(ports).toMatchObject([
     {
       handlers: ["http"],
-      tls: { alpn: ["h2"], versions: ["TLSv1.2", "TLSv1.3"] },
+      tls: { alpn: ["h2"], versions: ["TLSv1.3"] },
       proxyProto: { version: "v1" },
     },
   ]);
   expect([autostop, concurrency.type]).toEqual(["off", "connections"]);
 });
+
+test.each([{ handlers: ["quic"] }, { handlers: ["tls"], tls: { versions: ["TLSv1.4"] } }])(
+  "a port that asks only for what this version does not know is left out: %j",
+  (port) => {
+    expect(serviceWithDefaults({ ports: [port, { port: 80 }] }).ports).toMatchObject([{ port: 80 }]);
+  },
+);
 
 test("a check that says nothing has the defaults of the contract", () => {
   expect(checkWithDefaults({})).toEqual({

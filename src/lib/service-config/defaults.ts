@@ -58,11 +58,14 @@ export const CHECK_INTERVAL_MS = 15_000;
 const CHECK_TIMEOUT_MS = 10_000;
 const CHECK_GRACE_MS = 10_000;
 
-/** Fills in what a service leaves out. Words that this version does not know count as left out. */
+/**
+ * Fills in what a service leaves out. Words that this version does not know count as left out; a
+ * port whose handlers or TLS versions are all of that kind is left out itself.
+ */
 export function serviceWithDefaults(service: ServiceSettings): CompleteService {
   const { autostop } = service;
   return {
-    ports: (service.ports ?? []).map(portWithDefaults),
+    ports: (service.ports ?? []).filter(isServable).map(portWithDefaults),
     autostart: service.autostart ?? false,
     autostop: autostop === "stop" || autostop === "suspend" ? autostop : "off",
     minMachinesRunning: service.minMachinesRunning ?? 0,
@@ -89,6 +92,13 @@ export function checkWithDefaults(check: CheckSettings): CompleteCheck {
     status: check.status ?? 0,
     body: check.body ?? "",
   };
+}
+
+/** Otherwise bytes would pass through, or an old version of TLS be offered, that nobody has asked for. */
+function isServable({ handlers = [], tls }: PortSettings): boolean {
+  const versions = tls?.versions ?? [];
+  const hasHandler = handlers.length === 0 || handlers.some((each) => HANDLERS.has(each));
+  return hasHandler && (versions.length === 0 || VERSIONS.some((each) => versions.includes(each)));
 }
 
 function portWithDefaults(port: PortSettings): CompletePort {

@@ -1,7 +1,7 @@
 import type { Machine, StopReason } from "../../machines/machine.ts";
 import type { MachineState } from "../../machines/states.ts";
 
-/** Refuses a call that may not change the machine. @throws Fault LEASE_HELD */
+/** Refuses a call that may not change the machine. @throws Fault LEASE_HELD, MACHINE_CORDONED */
 export type Guard = (machine: Machine) => void;
 
 export interface StartResult {

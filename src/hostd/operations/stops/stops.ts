@@ -1,3 +1,4 @@
+import { hasReason } from "../../../lib/faults/fault.ts";
 import { allowed, decideStop } from "../../machines/decide.ts";
 import type { Machine } from "../../machines/machine.ts";
 import type { Proxies } from "../../proxies/proxies.ts";
@@ -11,6 +12,9 @@ import { StopOperation, type StopParts } from "./stop-operation.ts";
 
 export type StopsParts = StopParts &
   IdleParts & { readonly proxies: Pick<Proxies, "settleAfter" | "leaveFor"> };
+
+/** Of conditional stops. */
+const REFUSALS = ["MACHINE_IN_USE", "INVALID_STATE", "LEASE_HELD"];
 
 /** The stops of one machine: each cuts short what is under way, or joins the stop that is. */
 export class Stops {
@@ -66,8 +70,12 @@ export class Stops {
     if (this.#queue.last?.kind === "stop") {
       const { done, stopOperation, isConditional } = this.#queue.last;
       stopOperation.escalate(options);
-      // Whose conditions need not hold: this one has none.
-      return isConditional ? done.catch(() => this.stop(options)) : done;
+      if (!isConditional) return done;
+      return done.catch((err: unknown) => {
+        // Its conditions need not hold: this one has none.
+        if (REFUSALS.some((reason) => hasReason(err, reason))) return this.stop(options);
+        throw err;
+      });
     }
     return this.#begin(options, (stopOperation) => stopOperation.run());
   }

@@ -17,20 +17,25 @@ export async function adoptVm(
   const signal = AbortSignal.any([AbortSignal.timeout(ADOPT_TIMEOUT_MS), closing]);
   const qmp = await openMonitor(dirs.runDir(id), signal);
   const wasSaving = dirs.isSaving(id);
-  if (wasSaving || existsSync(dirs.usedUp(id))) {
+  try {
     // It may stand still as it was being saved, or was about to go on.
-    await qmp.execute("cont");
-    dirs.endSaving(id);
-  } else if (!(await isRunning(qmp))) {
-    // A warm VM that was being claimed when hostd was killed. Nothing of the machine has run in it.
+    if (wasSaving || existsSync(dirs.usedUp(id))) await qmp.execute("cont");
+    else if (!(await isRunning(qmp))) {
+      // A warm VM that was being claimed when hostd was killed. Nothing of the machine has run in it.
+      qmp.close();
+      return undefined;
+    }
+  } catch (err) {
     qmp.close();
-    return undefined;
+    throw err;
   }
   const vm = await GuestVm.adopt({ ...options, qmp, notBeforeUs: 0 }, signal);
   try {
     const { state } = vm.guest.state === "waiting" ? vm.guest : await vm.started(signal);
     if (state === "running" || state === "exited") {
       await vm.thaw({ hostname: "", isOther: !wasSaving }, signal);
+      // Not before: the next hostd would take it for another VM, and close its connections.
+      dirs.endSaving(id);
       vm.startedAtUs = vm.toHost(vm.guest.execAtUs);
       return vm;
     }

@@ -85,16 +85,17 @@ export class QemuVmm implements Vmm {
   async save(vmId: string, options: SaveOptions, signal: AbortSignal): Promise<SavedVm> {
     const vm = this.#vms.get(vmId);
     if (!vm) throw new Error(`VM ${vmId} cannot be saved`);
-    try {
-      const saved = await saveVm(this.#options, this.#saved, vm, options, signal);
-      if (options.goesOn) await this.#goOn(vm);
-      return saved;
-    } catch (err) {
-      if (!options.goesOn && this.#saved.has(options.name)) await this.#saved.drop(options.name);
-      await this.#saved.dropDraft(options.name);
-      await this.#goOn(vm);
-      throw err;
-    }
+    const saved = await saveVm(this.#options, this.#saved, vm, options, signal).catch(
+      async (err: unknown) => {
+        if (!options.goesOn && this.#saved.has(options.name)) await this.#saved.drop(options.name);
+        await this.#saved.dropDraft(options.name);
+        // Logged there. Why it was not saved says more.
+        await this.#goOn(vm).catch(() => {});
+        throw err;
+      },
+    );
+    if (options.goesOn) await this.#goOn(vm);
+    return saved;
   }
 
   async saved(): Promise<readonly SavedVm[]> {
