@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { AcquireStore } from "../../../../src/api/acquire/acquire-store.ts";
 import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
 import { newMachineId } from "../../../../src/api/machines/machine-id.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
@@ -78,17 +77,12 @@ test("an acquire is not done before the slower of two steps is undone, however c
     const fleet = new ModelFleet([ready.promise, late].map((ms) => ({ room: 1, status: "ok" as const, ms })));
     const store = newStore();
     const ends: string[] = [];
-    const end: AcquireStore["end"] = (id, status, found) => {
+    const end = store.end.bind(store);
+    store.end = (id, status, found) => {
       ends.push(`${status}, ${fleet.running.length} running`);
-      return store.end(id, status, found);
+      return end(id, status, found);
     };
-    const methods = (["begin", "find", "record", "reopen", "renew", "claim", "postpone"] as const).map(
-      (name) => [name, store[name].bind(store)] as const,
-    );
-    const acquirer = new Acquirer({
-      tools: fleet.tools(new Life(Number.POSITIVE_INFINITY)),
-      store: { ...(Object.fromEntries(methods) as unknown as AcquireStore), end },
-    });
+    const acquirer = new Acquirer({ tools: fleet.tools(new Life(Number.POSITIVE_INFINITY)), store });
 
     const acquired = acquire(acquirer, requestOf(fleet, ["start", "start"], 1, undefined));
     await expect.poll(() => fleet.underWay, { interval: 1 }).toBe(2);
