@@ -112,7 +112,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // A fleet each, whose processes have more to do.
-          maxWorkers: 2,
+          maxWorkers: Math.max(2, WORKERS - 2),
         },
       ),
       project(4, "e2e", ["test/e2e/**/*.test.ts"], {

@@ -52,7 +52,7 @@ async function runTests(seed: number, output: string, signal: AbortSignal): Prom
       ...process.env,
       NODE_ENV: "test",
       NO_COLOR: "1",
-      TEST_WORKERS: String(2 * availableParallelism()),
+      TEST_WORKERS: String(3 * availableParallelism()),
     },
   });
   closeSync(file);
