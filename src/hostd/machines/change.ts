@@ -97,8 +97,9 @@ export function started(
     ...{ lastStartPath: startPath, runAtMs: at.nowMs },
     ...afterStart(machine, startPath, resumeFailure !== undefined, at.nowMs),
   };
-  const { startCause, startCaller, saved: _, ...run } = moved;
-  const next = beginRun(run, at.nowMs);
+  const { startCause, startCaller, saved, ...run } = moved;
+  const resumed = saved && startPath === "resume" ? { resumed: saved } : {};
+  const next = beginRun({ ...run, ...resumed }, at.nowMs);
   const { update } = machine;
   const isTried = update?.rollbackWithinMs !== undefined && !update.isRollback;
   const running = isTried
@@ -282,7 +283,7 @@ export function destroyed(machine: Machine, at: Stamp): Change {
 
 function withoutVm(machine: Machine): Machine {
   const { vmId: _vm, stop: _stop, startCause: _cause, startCaller: _caller, ...rest } = machine;
-  const { runAtMs: _at, isReady: _ready, checks: _checks, busy: _busy, ...ended } = rest;
+  const { runAtMs: _at, isReady: _ready, checks: _checks, busy: _busy, resumed: _resumed, ...ended } = rest;
   return ended;
 }
 

@@ -134,6 +134,8 @@ export interface Machine {
   readonly startCaller?: Caller;
   /** What a suspend has saved. Set while the machine is `suspended`, and until it has gone on. */
   readonly saved?: SavedMachine;
+  /** What the suspend before this run has saved: memory that its VM has not written is still read from there. */
+  readonly resumed?: SavedMachine;
   /** The moment at which this version was ready, from which it is started. */
   readonly snapshot?: Snapshot;
   /** When the process of this run was started. */
@@ -268,8 +270,9 @@ export function digestsOf({ imageRef, previous }: MachineSpec): readonly string[
 }
 
 /** Returns the disk that the saved VMs of a machine take, in MB. */
-export function savedMbOf({ saved, snapshot }: Pick<Machine, "saved" | "snapshot">): number {
-  return Math.ceil((saved?.bytes ?? 0) / MB) + Math.ceil((snapshot?.bytes ?? 0) / MB);
+export function savedMbOf({ saved, resumed, snapshot }: Pick<Machine, "saved" | "resumed" | "snapshot">) {
+  const sizes = [saved, resumed, snapshot].map((each) => Math.ceil((each?.bytes ?? 0) / MB));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** Returns a machine without the events before the newest. */

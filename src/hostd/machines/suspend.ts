@@ -9,7 +9,7 @@ export function suspending(machine: Machine, why: StopReason, at: Stamp): Change
 /** Records that a machine is saved: its VM is not needed any more. */
 export function suspended(machine: Machine, saved: SavedMachine, at: Stamp): Change {
   const { vmId: _vm, ...rest } = move(machine, "suspended", at);
-  const { runAtMs: _at, isReady: _ready, checks: _checks, busy: _busy, ...ended } = rest;
+  const { runAtMs: _at, isReady: _ready, checks: _checks, busy: _busy, resumed: _resumed, ...ended } = rest;
   return withEvent({ ...ended, saved }, { type: "suspend", source: "hostd" }, at);
 }
 

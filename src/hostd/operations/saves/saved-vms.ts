@@ -21,9 +21,11 @@ export function neededMb({ spec }: Pick<Machine, "spec">): number {
 /**
  * Removes what was saved and a change has used up, or made useless. The sweep removes what is left.
  */
-export function dropUnused(parts: SavedVmParts, after: Machine, { saved, snapshot }: Machine): void {
+export function dropUnused(parts: SavedVmParts, after: Machine, { saved, resumed, snapshot }: Machine): void {
   if (saved && saved.vmId !== after.saved?.vmId) drop(parts, saved.vmId, after);
   if (snapshot?.name && snapshot.name !== after.snapshot?.name) drop(parts, snapshot.name, after);
+  // Its files end with the VM.
+  if (resumed && !after.resumed) parts.ledger.setSaved(after.id, savedMbOf(after));
 }
 
 function drop({ vmm, ledger }: SavedVmParts, name: string, after: Machine): void {

@@ -45,8 +45,11 @@ test("a suspended machine holds the disk of what is saved, no CPU and no memory,
 
   expect(started).toMatchObject({ startPath: "resume", previousState: MachineState.SUSPENDED });
   expect(started.machine).toMatchObject({ state: MachineState.STARTED, lastStartPath: "resume" });
-  expect(host.host.ledger.sums().allocated).toEqual(before);
+  // Its VM still reads what it was saved as.
+  expect(host.host.ledger.sums().allocated).toEqual({ ...before, diskMb: before.diskMb + SAVED_MB });
   expect(await host.sim.saved()).toEqual([]);
+  await host.stop(id);
+  expect(host.host.ledger.sums().allocated.diskMb).toBe(before.diskMb);
 });
 
 test("a machine whose saved memory cannot be used is started anew, and says so", async () => {
