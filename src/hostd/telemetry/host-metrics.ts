@@ -3,7 +3,7 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import type { DiskWatch } from "../availability/disk-watch.ts";
 import { reserveOf } from "../availability/host-disk.ts";
 import type { Ledger } from "../capacity/ledger.ts";
-import type { Resources } from "../machines/machine.ts";
+import type { Machine, Resources } from "../machines/machine.ts";
 import { MACHINE_STATES, type MachineState } from "../machines/states.ts";
 import type { Proxies } from "../proxies/proxies.ts";
 import type { OutboxProgress } from "../reports/outbox-progress.ts";
@@ -46,6 +46,8 @@ export function exposeHost({ starts, ledger, store, clock, delivery, disk, proxi
   );
   counterOf("windhover_holds_expired_total", "Holds that expired.", () => ledger.expiredHolds);
   gaugeBy("windhover_machines", "Machines on this host, by state.", "state", () => byState(store.all()));
+  const saved = "Disk of saved VMs, by what they were saved for; `resume` are those that machines run from.";
+  gaugeBy("windhover_saved_bytes", saved, "kind", () => savedBytes(store.all()));
   gauge("windhover_machines_used", "Machines that proxies use, or may.", () => proxies.uses.size);
   gauge("windhover_machines_unready", "Machines that are started and not ready.", () => {
     return [...store.all()].filter((each) => each.state === "started" && !proxies.isReady(each)).length;
@@ -75,6 +77,16 @@ function amounts({ cpus, memoryMb, diskMb }: Resources): [string, number][] {
     ["memory_bytes", memoryMb * MB],
     ["disk_bytes", diskMb * MB],
   ];
+}
+
+function savedBytes(machines: Iterable<Machine>): [string, number][] {
+  const bytes = { suspend: 0, resume: 0, snapshot: 0 };
+  for (const { saved, resumed, snapshot } of machines) {
+    bytes.suspend += saved?.bytes ?? 0;
+    bytes.resume += resumed?.bytes ?? 0;
+    bytes.snapshot += snapshot?.bytes ?? 0;
+  }
+  return Object.entries(bytes);
 }
 
 /** Counts machines by state, zeroes included. Leaves out destroyed ones. */

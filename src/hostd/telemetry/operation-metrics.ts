@@ -15,7 +15,7 @@ const startSeconds = secondsHistogram(
   ["start_path", "outcome"],
   START_BUCKETS,
 );
-for (const startPath of ["warm", "template", "cold"])
+for (const startPath of ["warm", "template", "cold", "snapshot", "resume"])
   startSeconds.zero({ start_path: startPath, outcome: "ok" });
 
 const stopSeconds = secondsHistogram(
@@ -25,9 +25,20 @@ const stopSeconds = secondsHistogram(
 );
 for (const outcome of OUTCOMES) stopSeconds.zero({ outcome });
 
+/** A VM that is saved for its next start, which ends it, or for every later start, beside which it goes on. */
+type SaveKind = "suspend" | "snapshot";
+
+const saveSeconds = secondsHistogram(
+  "windhover_save_duration_seconds",
+  "Duration of saves of machines, from the moment in which the machine may be saved until it is.",
+  ["kind", "outcome"],
+);
+for (const kind of ["suspend", "snapshot"])
+  for (const outcome of OUTCOMES) saveSeconds.zero({ kind, outcome });
+
 const refusals = counter(
   "windhover_refusals_total",
-  "Bids, awards, starts and stops that this host declined or could not carry out, by reason.",
+  "Bids, awards, starts, stops and saves that this host declined or could not carry out, by reason.",
   ["operation", "reason"],
 );
 
@@ -67,6 +78,19 @@ export async function measureStop<T>(work: () => Promise<T>): Promise<T> {
     throw err;
   } finally {
     stopSeconds.observe({ outcome }, secondsSince(startMs));
+  }
+}
+
+export async function measureSave<T>(kind: SaveKind, work: () => Promise<T>): Promise<T> {
+  const startMs = performance.now();
+  let outcome: OutcomeLabel = "ok";
+  try {
+    return await countingRefusals(kind, work);
+  } catch (err) {
+    outcome = outcomeOf(err);
+    throw err;
+  } finally {
+    saveSeconds.observe({ kind, outcome }, secondsSince(startMs));
   }
 }
 

@@ -6,6 +6,8 @@ import { startHost, type TestHost } from "./fixture.ts";
 import { createRequest } from "./requests.ts";
 
 const MB = 1_024 * 1_024;
+/** Of the simulated VMM. */
+const SAVED_BYTES = 8 * MB;
 
 let host: TestHost;
 beforeAll(async () => {
@@ -52,6 +54,29 @@ test("a stop of a running machine is measured", async () => {
   await host.stop(id);
 
   expect(await stops()).toBe(1);
+});
+
+test("saves are measured by what they are for, and what they take of the disk is told", async () => {
+  const suspends = await since("windhover_save_duration_seconds_count", { kind: "suspend", outcome: "ok" });
+  const snapshots = await since("windhover_save_duration_seconds_count", { kind: "snapshot", outcome: "ok" });
+  const refused = await since("windhover_refusals_total", { operation: "suspend", reason: "suspend_failed" });
+  const { id } = await host.created({ config: { snapshot: "ready" } });
+
+  await host.start(id);
+  await expect.poll(snapshots).toBe(1);
+  host.sim.failNext("save");
+  await expect(host.suspend(id)).rejects.toMatchObject({ reason: "SUSPEND_FAILED" });
+  await host.suspend(id);
+
+  expect(await suspends()).toBe(1);
+  expect(await refused()).toBe(1);
+  expect(await metric("windhover_saved_bytes", { kind: "suspend" })).toBe(SAVED_BYTES);
+  expect(await metric("windhover_saved_bytes", { kind: "snapshot" })).toBe(SAVED_BYTES);
+  await host.start(id);
+  expect(await metric("windhover_saved_bytes", { kind: "suspend" })).toBe(0);
+  expect(await metric("windhover_saved_bytes", { kind: "resume" })).toBe(SAVED_BYTES);
+  await host.destroy(id, { force: true });
+  expect(await metric("windhover_saved_bytes", { kind: "snapshot" })).toBe(0);
 });
 
 test("holds are exposed until they expire, which is counted, or are released, which is not", async () => {

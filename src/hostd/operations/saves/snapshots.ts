@@ -3,6 +3,7 @@ import { TimeLimit } from "../../../lib/runtime/wait.ts";
 import type { Ledger } from "../../capacity/ledger.ts";
 import { type Machine, savedMbOf } from "../../machines/machine.ts";
 import { type MadeSnapshot, snapshotMade, wantsSnapshot } from "../../machines/snapshot.ts";
+import { measureSave } from "../../telemetry/operation-metrics.ts";
 import type { Vmm } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
 import { neededMb, SAVE_TIMEOUT_MS } from "./saved-vms.ts";
@@ -65,7 +66,7 @@ export class Snapshots {
     if (this.#parts.closing.aborted || this.#runtime.vm?.id !== vmId) return;
     const abort = new AbortController();
     const signal = AbortSignal.any([abort.signal, this.#parts.closing]);
-    const done = this.#make(vmId, signal)
+    const done = measureSave("snapshot", () => this.#make(vmId, signal))
       .catch((error: unknown) => {
         const details = { machine_id: this.#runtime.id, error: describeError(error) };
         logger.warn("a machine could not be saved for later starts", details);

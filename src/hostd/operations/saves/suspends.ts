@@ -2,6 +2,7 @@ import { hasReason } from "../../../lib/faults/fault.ts";
 import { type Activity, allowed, decideSuspend } from "../../machines/decide.ts";
 import type { Machine, StopReason } from "../../machines/machine.ts";
 import type { Proxies } from "../../proxies/proxies.ts";
+import { measureSave } from "../../telemetry/operation-metrics.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
 import { passed } from "../requests/accepted.ts";
 import type { Guard, StopResult } from "../requests/request.ts";
@@ -81,7 +82,7 @@ export class Suspends {
     };
     const done = this.#queue.after(async () => {
       await this.#snapshots.cancel();
-      return suspend(runtime, this.#parts, cancellation.signal, guard, why);
+      return measureSave("suspend", () => suspend(runtime, this.#parts, cancellation.signal, guard, why));
     });
     proxies.settleAfter(runtime.id, done);
     return this.#queue.add({ kind: "suspend", done, cancellation });
