@@ -16,7 +16,7 @@ import { countRestart, decideRestart, decideRetry, describeExhausted } from "./o
 import { advanced, nextScheduled } from "./own-starts/schedule.ts";
 import { afterStart } from "./snapshot.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
-import { resumeInterrupted, withoutSaved } from "./suspend.ts";
+import { continueRun, resumeInterrupted, withoutSaved } from "./suspend.ts";
 import { failedUpdate, settled } from "./update.ts";
 
 /** Longest text of an event. */
@@ -98,8 +98,8 @@ export function started(
     ...afterStart(machine, startPath, resumeFailure !== undefined, at.nowMs),
   };
   const { startCause, startCaller, saved, ...run } = moved;
-  const resumed = saved && startPath === "resume" ? { resumed: saved } : {};
-  const next = beginRun({ ...run, ...resumed }, at.nowMs);
+  const isResumed = saved !== undefined && startPath === "resume";
+  const next = isResumed ? continueRun(run, saved, at.nowMs) : beginRun(run, at.nowMs);
   const { update } = machine;
   const isTried = update?.rollbackWithinMs !== undefined && !update.isRollback;
   const running = isTried

@@ -160,6 +160,14 @@ export interface SavedMachine {
   /** Name of what is saved: the id of the VM. */
   readonly vmId: string;
   readonly bytes: number;
+  /** The run that goes on. Absent: of a hostd that let it begin anew. */
+  readonly run?: PausedRun;
+}
+
+/** A run that a suspend has paused: its times go on where they were. */
+export interface PausedRun extends Pick<Machine, "isReady" | "checks" | "busy"> {
+  readonly runAtMs: number;
+  readonly pausedAtMs: number;
 }
 
 /** A machine that was saved when it was ready, for starts of the same version. */

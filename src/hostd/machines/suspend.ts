@@ -1,4 +1,5 @@
-import type { Change, Machine, SavedMachine, StopReason } from "./machine.ts";
+import { beginRun } from "./health/readiness.ts";
+import type { Change, Machine, PausedRun, SavedMachine, StopReason } from "./machine.ts";
 import { move, type Stamp, withEvent } from "./stamp.ts";
 
 /** Begins a save of a machine that runs. */
@@ -9,8 +10,21 @@ export function suspending(machine: Machine, why: StopReason, at: Stamp): Change
 /** Records that a machine is saved: its VM is not needed any more. */
 export function suspended(machine: Machine, saved: SavedMachine, at: Stamp): Change {
   const { vmId: _vm, ...rest } = move(machine, "suspended", at);
-  const { runAtMs: _at, isReady: _ready, checks: _checks, busy: _busy, resumed: _resumed, ...ended } = rest;
-  return withEvent({ ...ended, saved }, { type: "suspend", source: "hostd" }, at);
+  const { runAtMs = at.nowMs, isReady, checks, busy, resumed: _resumed, ...ended } = rest;
+  const health = { ...(isReady === undefined ? {} : { isReady }), ...(checks ? { checks } : {}) };
+  const run: PausedRun = { runAtMs, pausedAtMs: at.nowMs, ...health, ...(busy ? { busy } : {}) };
+  const next = { ...ended, saved: { ...saved, run } };
+  return withEvent(next, { type: "suspend", source: "hostd" }, at);
+}
+
+/** Goes on with a run that was paused: the time of the pause does not count. */
+export function continueRun(machine: Machine, { vmId, bytes, run }: SavedMachine, nowMs: number): Machine {
+  const resumed = { ...machine, resumed: { vmId, bytes } };
+  if (!run) return beginRun(resumed, nowMs);
+  const { pausedAtMs, runAtMs, busy, ...health } = run;
+  const later = (ms: number): number => ms + Math.max(0, nowMs - pausedAtMs);
+  const times = busy ? { busy: { sinceMs: later(busy.sinceMs), untilMs: later(busy.untilMs) } } : {};
+  return { ...resumed, ...health, ...times, runAtMs: later(runAtMs) };
 }
 
 /** Records that a machine was not saved, and goes on. */
