@@ -1,7 +1,8 @@
-import { hash } from "node:crypto";
+import { hash, randomUUID } from "node:crypto";
 import {
   copyFileSync,
   cpSync,
+  existsSync,
   globSync,
   mkdirSync,
   readFileSync,
@@ -20,6 +21,9 @@ export const PACKAGE = join(ROOT, "clients/typescript");
 /** The two kinds of modules, and the `type` of their `package.json`. */
 const KINDS = { esm: "module", cjs: "commonjs" } as const;
 
+/** Another build has moved `dist` away, or its own there, in the same moment. */
+const TAKEN: ReadonlySet<string> = new Set(["ENOENT", "ENOTEMPTY", "EEXIST"]);
+
 /** The file that knows its own path, which CommonJS needs another version of. */
 const HERE = { file: "access/here.ts", cjs: "export const here: string = __dirname;\n" };
 
@@ -34,11 +38,23 @@ export async function buildPackage(signal?: AbortSignal): Promise<void> {
   try {
     await Promise.all([compile(draft, "esm", signal), compile(draft, "cjs", signal)]);
     copyFileSync(join(ROOT, "LICENSE"), join(PACKAGE, "LICENSE"));
-    if (contentsOf(join(draft, "dist")) === contentsOf(join(PACKAGE, "dist"))) return;
-    rmSync(join(PACKAGE, "dist"), { recursive: true, force: true });
-    renameSync(join(draft, "dist"), join(PACKAGE, "dist"));
+    swapIn(draft);
   } finally {
     rmSync(draft, { recursive: true, force: true });
+  }
+}
+
+/** Puts a finished `dist` where the old one is. Another build may do the same: the one that comes second changes nothing. */
+function swapIn(draft: string): void {
+  const [made, dist] = [join(draft, "dist"), join(PACKAGE, "dist")];
+  while (contentsOf(made) !== contentsOf(dist)) {
+    try {
+      if (existsSync(dist)) renameSync(dist, join(draft, randomUUID()));
+      renameSync(made, dist);
+      return;
+    } catch (err) {
+      if (!TAKEN.has((err as NodeJS.ErrnoException).code ?? "")) throw err;
+    }
   }
 }
 
