@@ -7,7 +7,7 @@ import { generateKeyPair } from "../auth/keys.ts";
 import { internalTokens } from "../auth/tokens.ts";
 import { Fault } from "../faults/fault.ts";
 import { createLogger } from "../runtime/log.ts";
-import { call, connect } from "./client.ts";
+import { type CallScope, call, connect, openStream } from "./client.ts";
 import { unary } from "./server/rpc.ts";
 
 createLogger("test", { write: () => {} });
@@ -111,3 +111,37 @@ async function tcpServer(onConnection: (socket: Socket) => void): Promise<string
   });
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
+
+test.each(["one", "down"] as const)(
+  "a call of the kind %s ends that is cancelled, or overdue, while its token is being made",
+  async (kind) => {
+    await using backend = await echo({ one: unary((req) => req) });
+    const client = owned(connect(EchoClient, backend.address, { token: () => new Promise(() => {}) }));
+    const ask = async (scope: CallScope): Promise<unknown> => {
+      if (kind === "one") return call(client, client.one, { text: "" }, scope);
+      return (await Array.fromAsync(openStream(client, client.down, { text: "" }, scope))).length;
+    };
+    const leave = new AbortController();
+
+    const cancelled = failure(ask({ timeoutMs: Number.POSITIVE_INFINITY, signal: leave.signal }));
+    leave.abort();
+
+    expect(await cancelled).toMatchObject({ code: "CANCELLED" });
+    expect(await failure(ask({ timeoutMs: 20 }))).toMatchObject({ code: "DEADLINE_EXCEEDED" });
+  },
+);
+
+test("a call starts when its token has been made, and fails when it cannot be", async () => {
+  await using backend = await echo({ one: unary((req) => req) });
+  const made = Promise.withResolvers<string>();
+  const late = owned(connect(EchoClient, backend.address, { token: () => made.promise }));
+  const never = owned(
+    connect(EchoClient, backend.address, { token: () => Promise.reject(new Error("no key")) }),
+  );
+
+  const answered = call(late, late.one, { text: "late" }, soon);
+  made.resolve("token");
+
+  expect(await answered).toMatchObject({ text: "late" });
+  expect(await failure(call(never, never.one, { text: "" }, soon))).toBeInstanceOf(Fault);
+});

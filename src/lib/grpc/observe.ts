@@ -16,6 +16,7 @@ import { isServerFault } from "../faults/fault.ts";
 import { rpcClientSeconds, rpcServerSeconds } from "../otel/metrics.ts";
 import { nowUs, tracer } from "../otel/tracing.ts";
 import { askForTimes, asksForTimes, recordTransit, tellTimes } from "./call-times.ts";
+import { LateStart } from "./late-start.ts";
 import { codeName, toServiceError } from "./status.ts";
 
 // Names and attributes follow the RPC conventions as of semantic-conventions 1.45. Own interceptors, because the stock
@@ -112,6 +113,7 @@ export function observeClient(token?: TokenSource): grpc.Interceptor {
     const ctx = span ? trace.setSpan(parent, span) : parent;
     const isRoot = span?.isRecording() === true && !trace.getSpan(parent);
     const inner = nextCall(options);
+    let lateStart: LateStart | undefined;
 
     const ended = (status: grpc.StatusObject): void => {
       const labels = { rpc_method: name, rpc_status_code: statusName(status.code) };
@@ -133,20 +135,28 @@ export function observeClient(token?: TokenSource): grpc.Interceptor {
               proceed(status);
             },
           });
-        const making = token && addToken(metadata, token);
-        if (!making) {
+        const ready = token && addToken(metadata, token);
+        if (!ready) {
           goOn();
           return;
         }
-        making.then(goOn, (err: unknown) => {
-          const { code, details, metadata: trailers } = toServiceError(err);
-          const status = { code, details, metadata: trailers };
+        const fail = (status: grpc.StatusObject) => {
           ended(status);
           listener.onReceiveStatus(status);
-        });
+        };
+        lateStart = new LateStart({ ready, deadline: options.deadline, start: goOn, fail }, statusOf);
+      },
+      cancel(next) {
+        lateStart?.cancel();
+        next();
       },
     });
   };
+}
+
+function statusOf(err: unknown): grpc.StatusObject {
+  const { code, details, metadata } = toServiceError(err);
+  return { code, details, metadata };
 }
 
 function endSpan(span: Span, code: number, isError: boolean): void {
