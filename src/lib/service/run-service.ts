@@ -36,20 +36,21 @@ export async function runService<C extends ServiceConfig>(
   const stopped = untilSignal();
   const stack = new Stack();
   stack.add("telemetry", () => flushTelemetry());
-  try {
-    try {
-      await forbidCoreFiles(process.env["PATH"]).catch((error: unknown) =>
-        log.warn("a crash may write a core file, with secrets in it", { error }),
-      );
-      log.info("ready", await start(config, stack));
-      log.info("stopping", { signal: await stopped });
-    } finally {
-      await stack.close();
-    }
-  } catch (error) {
+  const failed = (error: unknown): void => {
     log.error("the service failed", { error });
     process.exitCode = 1;
+  };
+  try {
+    await forbidCoreFiles(process.env["PATH"]).catch((error: unknown) =>
+      log.warn("a crash may write a core file, with secrets in it", { error }),
+    );
+    log.info("ready", await start(config, stack));
+    log.info("stopping", { signal: await stopped });
+  } catch (error) {
+    // At once: what is closed then may fail as well, and says less.
+    failed(error);
   }
+  await stack.close().catch(failed);
 }
 
 /** Node would write all fields of an error, e.g. a row of the database or an address with its password. */
