@@ -1,5 +1,7 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
+import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
 import { freePorts, takenPorts } from "./ports.ts";
 
@@ -33,4 +35,24 @@ test("free ports are free, and all different", async () => {
       return takenPorts(again.map((port) => ({ part: "x", address: `127.0.0.1:${port}`, variable: "X" })));
     })
     .toEqual([]);
+});
+
+test("what one process has found, another does not find while the first one lives", async () => {
+  const module = JSON.stringify(import.meta.resolve("./ports.ts"));
+  // The first says what it has found, and lives until its input ends.
+  const script = `import { freePorts } from ${module};
+    process.stdout.write(JSON.stringify(await freePorts(300)) + "\\n");
+    process.stdin.resume();`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const [line] = (await once(createInterface(child.stdout), "line")) as [string];
+  const theirs = new Set(JSON.parse(line) as number[]);
+
+  const ours = await freePorts(300);
+
+  child.stdin.end();
+  await once(child, "exit");
+  expect(theirs.size).toBe(300);
+  expect(ours.filter((port) => theirs.has(port))).toEqual([]);
 });

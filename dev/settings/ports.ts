@@ -16,14 +16,29 @@ export interface Listener {
 const FIRST_FREE_PORT = 10_000;
 const END_OF_FREE_PORTS = 20_000;
 
-/** Finds loopback ports on which nobody listens. They are not reserved: use them soon. */
+/**
+ * Finds loopback ports on which nobody listens. Until this process ends, other processes do not find
+ * them here: the parts that get them may be down for a while.
+ */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) {
+  const ports: number[] = [];
+  while (ports.length < count) {
     const port = randomInt(FIRST_FREE_PORT, END_OF_FREE_PORTS);
-    if ((await whyNotFree("127.0.0.1", port)) === undefined) ports.add(port);
+    if ((await whyNotFree("127.0.0.1", port)) === undefined && (await reserve(port))) ports.push(port);
   }
-  return [...ports];
+  return ports;
+}
+
+/** Reserves a port by a name that the kernel gives to one process at a time, and takes back at its end. */
+async function reserve(port: number): Promise<boolean> {
+  const reservation = createServer();
+  reservation.unref();
+  try {
+    await once(reservation.listen({ path: `\0windhover-port-${port}` }), "listening");
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Describes every address that is taken, in one sentence each. */
