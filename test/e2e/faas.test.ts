@@ -83,6 +83,23 @@ describe("functions as a service with real VMs in two regions", { shuffle: false
     expect(JSON.parse(printed)).toMatchObject({ hello: "lanner" });
   });
 
+  it("is called by curl through the proxy, which starts a machine for it", async () => {
+    const image = (await windhover.machines.list({ app: "faas" }).next()).value?.config?.image ?? "";
+    const { PROXY_LISTEN } = fleet.part("proxy-ord").spec.environment;
+    const env = { WINDHOVER_REST: fleet.rest, WINDHOVER_PROXY: `http://${PROXY_LISTEN}` };
+    const script = (...args: string[]) =>
+      run(join(FAAS, "curl/faas.sh"), args, { env: { ...exampleEnvironment({ fleet }), ...env } });
+    await script("deploy", "curlew", image, "1");
+
+    const answer = await expect
+      .poll(() => script("call", "curlew", '{"name":"curlew"}').catch(String), SLOW)
+      .toContain('"hello"')
+      .then(() => script("call", "curlew", '{"name":"whimbrel"}'));
+    await script("remove", "curlew");
+
+    expect(JSON.parse(answer)).toMatchObject({ hello: "whimbrel" });
+  });
+
   it("a new version takes the place of the old one, whose machines go", async () => {
     const folder = join(scratch.path, "hello");
     cpSync(join(FAAS, "functions/hello"), folder, { recursive: true });

@@ -3,14 +3,16 @@ import { once } from "node:events";
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePorts, splitAddress } from "../../dev/settings/ports.ts";
 import { MachineState, PortConfig, ServiceConfig } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../../src/lib/grpc/messages/duration.ts";
-
+import { run } from "../../tools/lib/run.ts";
 import { makeCertificate } from "../contract/proxy/certificate.ts";
 import { configOf, type Machine } from "../support/clients.ts";
+import { FAAS } from "../support/faas/faas.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { Programs } from "./programs.ts";
 import { openWorld, type World } from "./world.ts";
@@ -150,4 +152,25 @@ test("an idle machine is stopped, also when its proxy was killed while it had re
 
   await expect.poll(() => stateOf(machine)).toBe(MachineState.STOPPED);
   expect(await get("idle.localhost")).toMatchObject({ status: 200, start: expect.stringContaining("path=") });
+});
+
+test("functions as a service in twenty lines of curl: deployed asleep, woken by a call, removed", async () => {
+  const { host, port } = listener("PROXY_LISTEN");
+  const [WINDHOVER_REST, WINDHOVER_PROXY] = [world.fleet.rest, `http://${host}:${port}`];
+  const env = { ...process.env, WINDHOVER_REST, WINDHOVER_PROXY, WINDHOVER_TOKEN: world.fleet.token };
+  const script = (...args: string[]) => run(join(FAAS, "curl/faas.sh"), args, { env });
+  const states = async () => (await world.clients.list("curlew")).map(({ state }) => state).sort();
+
+  await script("deploy", "curlew", world.image);
+  const asleep = await states();
+  const called = await expect
+    .poll(() => script("call", "curlew", '{"name": "curlew"}').catch(String))
+    .toBe("hello by http")
+    .then(states);
+  await script("remove", "curlew");
+
+  expect(asleep).toEqual([MachineState.CREATED, MachineState.CREATED]);
+  expect(called).toContain(MachineState.STARTED);
+  await expect(states()).rejects.toMatchObject({ reason: "APP_NOT_FOUND" });
+  await expect(script("call", "curlew", "{}")).rejects.toThrow("NO_SUCH_APP");
 });

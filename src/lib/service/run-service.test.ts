@@ -56,8 +56,8 @@ test("one that fails says why, closes what it opened and exits with 1", async ()
 
   expect(code).toBe(1);
   expect(lines).toMatchObject([
-    { level: "info", msg: "closed" },
     { level: "error", msg: "the service failed", error: { message: "there is no such place" } },
+    { level: "info", msg: "closed" },
   ]);
 });
 
