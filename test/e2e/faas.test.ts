@@ -85,7 +85,7 @@ describe("functions as a service with real VMs in two regions", { shuffle: false
 
   it("is called by curl through the proxy, which starts a machine for it", async () => {
     const image = (await windhover.machines.list({ app: "faas" }).next()).value?.config?.image ?? "";
-    const { PROXY_LISTEN } = fleet.part("proxy-ord").spec.environment;
+    const { PROXY_LISTEN } = fleet.part("proxy").spec.environment;
     const env = { WINDHOVER_REST: fleet.rest, WINDHOVER_PROXY: `http://${PROXY_LISTEN}` };
     const script = (...args: string[]) =>
       run(join(FAAS, "curl/faas.sh"), args, { env: { ...exampleEnvironment({ fleet }), ...env } });
