@@ -10,6 +10,7 @@ import {
 import type { ClientConstructor, Endpoint, Endpoints } from "./endpoints.ts";
 import { fromAbort, fromCall, WindhoverError } from "./errors.ts";
 import { isOfEndpoint, mayRetry, pauseMs, type RetryPolicy, sleep } from "./retry.ts";
+import { type Bounds, within } from "./within.ts";
 
 /** A token, or a function that returns it, e.g. from a file that is renewed. */
 export type TokenSource = string | (() => string | Promise<string>);
@@ -85,7 +86,7 @@ export class Caller {
   ): Promise<Res> {
     return this.attempts(scope, async (endpoint, deadline) => {
       const client = endpoint.client(Constructor);
-      const metadata = await this.#metadata();
+      const metadata = await this.#metadata({ deadline, signal: scope.signal });
       return await new Promise<Res>((resolve, reject) => {
         const call = method(client).call(client, request, metadata, { deadline }, (err, response) => {
           scope.signal?.removeEventListener("abort", cancel);
@@ -149,7 +150,8 @@ export class Caller {
     signal?: AbortSignal,
   ): Promise<OpenDuplex<Req, Res>> {
     const client = endpoint.client(Constructor);
-    const stream = method(client).call(client, await this.#metadata(), { deadline });
+    const metadata = await this.#metadata({ deadline, signal });
+    const stream = method(client).call(client, metadata, { deadline });
     return { stream, error: (err) => this.#convert(err, endpoint, signal) };
   }
 
@@ -186,7 +188,7 @@ export class Caller {
     { signal }: CallOptions,
   ): AsyncGenerator<Res, void, undefined> {
     const client = endpoint.client(Constructor);
-    const metadata = await this.#metadata();
+    const metadata = await this.#metadata({ deadline, signal });
     if (signal?.aborted) throw fromAbort(signal);
     const stream = method(client).call(client, request, metadata, { deadline });
     // An error after the end of the loop has no reader.
@@ -217,9 +219,10 @@ export class Caller {
     return error;
   }
 
-  async #metadata(): Promise<Metadata> {
+  async #metadata(bounds: Bounds): Promise<Metadata> {
     const metadata = new Metadata();
-    metadata.set("authorization", `Bearer ${await this.token()}`);
+    const token = await within(this.token(), "the client has no token", bounds);
+    metadata.set("authorization", `Bearer ${token}`);
     return metadata;
   }
 }

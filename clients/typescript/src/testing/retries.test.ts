@@ -1,5 +1,5 @@
-import { describe, expect, test } from "vitest";
-import { isWindhoverError, type Windhover } from "../index.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { type CallOptions, isWindhoverError, Windhover } from "../index.ts";
 import { apiError, clientOf, type Done, ID, machineIn, type ScriptedApi, serveApi } from "./api.fixture.ts";
 
 /** Serves one method: fails as the script says, and then answers. Counts the calls. */
@@ -262,4 +262,28 @@ test("a call is safe to repeat also when its id is empty", async () => {
 
   expect(asked).toHaveLength(3);
   for (const { requestId, key } of asked) expect(requestId || key).toMatch(/^[0-9a-f-]{36}$/);
+});
+
+describe("a client whose token does not come", () => {
+  test.each([
+    ["a call", (windhover: Windhover, bounds: CallOptions) => windhover.machines.get(ID, bounds)],
+    [
+      "a watch",
+      (windhover: Windhover, bounds: CallOptions) => windhover.machines.watch({ ...bounds, app: "a" }).next(),
+    ],
+  ])("ends %s in its time, and when it is cancelled", async (_kind, ask) => {
+    const api = await serveApi({});
+    const windhover = new Windhover({ endpoints: [api.address], token: () => new Promise(() => {}) });
+    onTestFinished(() => {
+      windhover.close();
+      api.kill();
+    });
+    const leave = new AbortController();
+
+    const cancelled = ask(windhover, { signal: leave.signal }).catch((err: unknown) => err);
+    leave.abort();
+
+    expect(await cancelled).toMatchObject({ code: "CANCELLED" });
+    await expect(ask(windhover, { timeoutMs: 20 })).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+  });
 });
