@@ -1,9 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { get } from "node:http";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { PortConfig, ServiceConfig } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { program } from "../../../tools/lib/programs.ts";
 import { configOf } from "../../support/clients.ts";
+import { Programs } from "../programs.ts";
 import { openWorld, type World } from "../world.ts";
 import { codeBlocks, type Documented, documentedMetrics } from "./metrics-page.ts";
 import { type Prometheus, type Sample, startPrometheus } from "./prometheus-server.ts";
@@ -12,18 +15,13 @@ const SERVICES = ["api", "scheduler", "hostd", "imagecache", "proxy"] as const;
 type Service = (typeof SERVICES)[number];
 
 const HOST_MEMORY_MB = 1_024;
+const WEB = PortConfig.fromPartial({ port: 80, handlers: ["http"] });
 
-/**
- * What neither happens when all is well nor without real VMs, which a proxy sends requests to: Prometheus
- * knows of them and has no value yet.
- */
+/** What neither happens when all is well nor without real VMs: Prometheus knows of them and has no value yet. */
 const WITHOUT_VALUES = [
   "windhover_pool_hits_total",
   "windhover_pool_misses_total",
   "windhover_pool_size",
-  "windhover_proxy_bytes_total",
-  "windhover_proxy_wake_seconds",
-  "windhover_proxy_wakes_total",
   "windhover_saga_steps_retried_total",
   "windhover_saga_steps_stuck_total",
   "windhover_template_age_seconds",
@@ -39,20 +37,23 @@ const SCRAPED = { timeout: 60_000, interval: 200 };
 describe("Debian's Prometheus, set up as the documentation says", () => {
   let world: World;
   let prometheus: Prometheus;
+  let programs: Programs;
 
   beforeAll(async () => {
     world = await openWorld(2, { HOSTD_MEMORY_MB: String(HOST_MEMORY_MB) });
+    programs = await Programs.run(world.fleet);
     prometheus = await startPrometheus(configuration());
     await live();
     // All of it has been read when the last of it has.
     await vi.waitFor(async () => {
-      expect(await values('sum(windhover_stop_duration_seconds_count{outcome="ok"})')).toEqual([2]);
+      expect(await values('sum(windhover_stop_duration_seconds_count{outcome="ok"})')).toEqual([3]);
       expect(await values('windhover_create_duration_seconds_count{outcome="refused"}')).toEqual([1]);
       expect(await targets()).toEqual(UP);
     }, SCRAPED);
   });
   afterAll(async () => {
     await prometheus?.close();
+    await programs?.close();
     await world?.close();
   });
 
@@ -67,11 +68,12 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
   it("reads what has happened", async () => {
     const value = (expression: string) => expect.poll(() => values(expression), SCRAPED);
 
-    await value('sum(windhover_start_duration_seconds_count{start_path="cold", outcome="ok"})').toEqual([2]);
+    await value('sum(windhover_start_duration_seconds_count{start_path="cold", outcome="ok"})').toEqual([3]);
+    await value('windhover_proxy_wakes_total{path="cold", outcome="ok"}').toEqual([1]);
     await value('sum(windhover_api_start_duration_seconds_count{outcome="ok"})').toEqual([1]);
     await value('sum(windhover_create_duration_seconds_count{outcome="ok"})').toEqual([1]);
     await value('windhover_create_duration_seconds_count{outcome="refused"}').toEqual([1]);
-    await value('sum(windhover_stop_duration_seconds_count{outcome="ok"})').toEqual([2]);
+    await value('sum(windhover_stop_duration_seconds_count{outcome="ok"})').toEqual([3]);
     await value('sum(windhover_refusals_total{operation="bid", reason="no_memory"})').toEqual([2]);
     await value('windhover_auction_declines_total{reason="no_memory"}').toEqual([2]);
     await value('sum(windhover_image_requests_total{result="miss"})').toEqual([1]);
@@ -136,18 +138,32 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
     await expect(prometheus.query(expression)).resolves.toBeInstanceOf(Array);
   });
 
-  /** A create with its start, a stop, a start and another stop; and a create that no host has room for. */
+  /** A create with its start, a stop, a start, a request that starts it, stops; and a create that no host has room for. */
   async function live(): Promise<void> {
     const { clients, app, image } = world;
-    const { id } = await clients.create({ app, config: configOf(image) });
+    const services = [{ ...ServiceConfig.create(), internalPort: 8080, ports: [WEB], autostart: true }];
+    const { id } = await clients.create({ app, config: configOf(image, { services }) });
     await clients.stop(id);
     await clients.start(id);
+    // The proxy learns of it a moment later.
+    await vi.waitFor(async () => expect(await askProxy(`${app}.localhost`)).toBe(200), SCRAPED);
+    await clients.stop(id);
+    expect(await askProxy(`${app}.localhost`)).toBe(200);
     await clients.stop(id);
     const guest = { cpuKind: "shared", cpus: 1, memoryMb: 2 * HOST_MEMORY_MB };
     const refused = clients.create({ app, config: configOf(image, { guest }) });
     await expect(refused).rejects.toMatchObject({ reason: "NO_CAPACITY" });
+    expect(await askProxy("nobody.localhost")).toBe(404);
+  }
+
+  async function askProxy(host: string): Promise<number | undefined> {
     const { PROXY_LISTEN = "" } = world.fleet.part("proxy").spec.environment;
-    expect((await fetch(`http://${PROXY_LISTEN}/`)).status).toBe(404);
+    const [answer] = await once(
+      get(`http://${PROXY_LISTEN}/`, { headers: { host }, agent: false }),
+      "response",
+    );
+    answer.resume();
+    return answer.statusCode;
   }
 
   /** The documented configuration with this fleet's addresses, and in a hurry. */
