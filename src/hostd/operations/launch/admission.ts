@@ -29,6 +29,8 @@ const TEARDOWN_LIMIT_MS = 5_000;
 /**
  * Admits the CPU and memory of a start, and waits for its slot, with a warm VM if there is one.
  * Returns a function that releases the slot.
+ *
+ * @param isAnew what a suspend has saved is not used
  */
 export async function admit(
   runtime: MachineRuntime,
@@ -36,6 +38,7 @@ export async function admit(
   vmId: string,
   signal: AbortSignal,
   span: Span,
+  isAnew = false,
 ): Promise<Release> {
   const { scheduling, store, starts, clock, ledger, vmm } = parts;
   refuseWhileDraining(scheduling, parts.number);
@@ -49,7 +52,8 @@ export async function admit(
     const { machine } = runtime;
     const { org, resources } = machine.spec;
     // A saved VM needs none.
-    const needsNone = machine.saved !== undefined || usableSnapshot(machine) !== undefined;
+    const goesOn = machine.saved !== undefined && !isAnew;
+    const needsNone = goesOn || usableSnapshot(machine) !== undefined;
     const reserveWarm = () => !needsNone && (vmm.reserveWarm?.(vmId, resources) ?? false);
     const release = await starts.enter(org, signal, reserveWarm);
     span.setAttribute("windhover.start.queue_ms", clock.monotonicMs() - enteredMs);

@@ -1,9 +1,8 @@
 import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { restartRefused } from "../../machines/change.ts";
-import type { StartCause } from "../../machines/machine.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
-import type { Guard, StartResult } from "../requests/request.ts";
-import { type LaunchParts, launch } from "./launch.ts";
+import type { StartResult } from "../requests/request.ts";
+import { type LaunchOptions, type LaunchParts, launch } from "./launch.ts";
 import { startFailedFault } from "./launch-faults.ts";
 
 /**
@@ -14,11 +13,10 @@ export async function launchAgain(
   runtime: MachineRuntime,
   parts: LaunchParts,
   signal: AbortSignal,
-  cause: StartCause | undefined,
-  guard?: Guard,
+  options: LaunchOptions,
 ): Promise<StartResult> {
   try {
-    return await launch(runtime, parts, signal, cause, guard);
+    return await launch(runtime, parts, signal, options);
   } catch (err) {
     if (hasReason(err, "LEASE_HELD")) throw err;
     const { state, vmId } = runtime.machine;

@@ -26,12 +26,21 @@ export type LaunchParts = AdmissionParts &
     readonly closing: AbortSignal;
   };
 
-interface Plan {
-  readonly guard: Guard;
+/** How a machine is started. */
+export interface LaunchOptions {
+  /** Absent: a call to start it. */
+  readonly cause?: StartCause | undefined;
+  /** Called before the intent is stored. */
+  readonly guard?: Guard | undefined;
+  /** Who asked for it. */
+  readonly caller?: Caller | undefined;
+  /** Does not go on where a suspend has saved it. */
+  readonly isAnew?: boolean;
+}
+
+interface Plan extends LaunchOptions {
   readonly vmId: string;
   readonly ports: readonly number[];
-  readonly cause: StartCause | undefined;
-  readonly caller: Caller | undefined;
 }
 
 /** Time that an aborted launch has to end. */
@@ -45,30 +54,25 @@ const ABORT_LIMIT_MS = 5_000;
  * learns it from the VM.
  *
  * @param signal aborts, with a Fault, when the start is cancelled
- * @param cause undefined: a call to start it
- * @param guard called before the intent is stored
- * @param caller who asked for it
- * @throws Fault of `guard`, HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is unchanged. EXEC_FAILED, START_FAILED,
+ * @throws Fault of the guard, HOST_DRAINING, INSUFFICIENT_CAPACITY, START_QUEUE_FULL, DISK_FULL: the machine is unchanged. EXEC_FAILED, START_FAILED,
  *   START_TIMEOUT: it is `failed`. The fault of `signal`: it is unchanged, or `stopped`
  */
 export async function launch(
   runtime: MachineRuntime,
   parts: LaunchParts,
   signal: AbortSignal,
-  cause?: StartCause,
-  guard: Guard = () => {},
-  caller?: Caller,
+  options: LaunchOptions = {},
 ): Promise<StartResult> {
   const { id } = runtime;
   const previous = runtime.machine.state;
   return withSpan("hostd.start", { [attribute.machineId]: id }, async (span) => {
     const vmId = parts.ids.vm(id);
     const release = await withSpan("hostd.admit", {}, (admitSpan) =>
-      admit(runtime, parts, vmId, signal, admitSpan),
+      admit(runtime, parts, vmId, signal, admitSpan, options.isAnew),
     );
     try {
       const ports = await withSpan("hostd.ports", {}, () => confirmPorts(runtime, parts, vmId, signal));
-      const plan = { guard, vmId, ports, cause, caller };
+      const plan = { ...options, vmId, ports };
       runtime.launching = vmId;
       const stored = withSpan("hostd.store", {}, () => storeIntent(runtime, plan));
       const vm = await bringUp(runtime, parts, plan, stored, signal);
@@ -110,7 +114,7 @@ function restorePorts({ machine }: MachineRuntime, parts: LaunchParts, ports: re
 async function storeIntent(runtime: MachineRuntime, plan: Plan): Promise<void> {
   const traceId = trace.getActiveSpan()?.spanContext().traceId ?? "";
   await runtime.intend((machine, at) => {
-    plan.guard(machine);
+    plan.guard?.(machine);
     return starting(machine, { ...plan, traceId }, at);
   });
 }
@@ -131,7 +135,7 @@ async function bringUp(
     return await withSpan("hostd.acquire", {}, async (span) => {
       const work = workload(runtime.machine, plan.ports);
       program = work.argv[0] ?? "";
-      const vm = await launchOrAbandon(runtime, parts, plan.vmId, work, stored, limit.signal);
+      const vm = await launchOrAbandon(runtime, parts, plan, work, stored, limit.signal);
       span.setAttribute(attribute.startPath, vm.startPath);
       for (const phase of vm.phases) recordSpan(phase);
       return vm;
@@ -168,8 +172,8 @@ async function noteFailure(runtime: MachineRuntime, fault: Fault, err: unknown):
 }
 
 /** Returns what a start goes on with: what a suspend has saved, or the snapshot of the version. */
-function resumeFrom(machine: Machine): Pick<LaunchRequest, "resumeFrom"> {
-  if (machine.saved) return { resumeFrom: { name: machine.saved.vmId, isKept: false } };
+function resumeFrom(machine: Machine, isAnew = false): Pick<LaunchRequest, "resumeFrom"> {
+  if (machine.saved && !isAnew) return { resumeFrom: { name: machine.saved.vmId, isKept: false } };
   const snapshot = usableSnapshot(machine);
   return snapshot ? { resumeFrom: { name: snapshot.name, isKept: true } } : {};
 }
@@ -178,7 +182,7 @@ function resumeFrom(machine: Machine): Pick<LaunchRequest, "resumeFrom"> {
 async function launchOrAbandon(
   { machine }: MachineRuntime,
   parts: LaunchParts,
-  vmId: string,
+  { vmId, isAnew }: Plan,
   work: Workload,
   stored: Promise<void>,
   signal: AbortSignal,
@@ -190,7 +194,7 @@ async function launchOrAbandon(
     workload: work,
     sink: sinkOf(parts, machine),
     stored,
-    ...resumeFrom(machine),
+    ...resumeFrom(machine, isAnew),
   };
   const launching = parts.vmm.launch(request, signal);
   try {

@@ -96,8 +96,8 @@ export class Starts {
     const runtime = this.#runtime;
     const start =
       cause === undefined
-        ? () => launch(runtime, this.#parts, cancellation.signal, undefined, guard, caller)
-        : () => launchAgain(runtime, this.#parts, cancellation.signal, cause);
+        ? () => launch(runtime, this.#parts, cancellation.signal, { guard, caller })
+        : () => launchAgain(runtime, this.#parts, cancellation.signal, { cause });
     const done = measureStart(() => this.#queue.after(start));
     return this.#queue.add({ kind: "start", done, cancellation });
   }

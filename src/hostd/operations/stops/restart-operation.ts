@@ -28,7 +28,8 @@ export function stopOfRestart(
 }
 
 /**
- * Stops the machine, if it runs, and starts it. Its capacity stays reserved meanwhile.
+ * Stops the machine, if it runs, and starts it. Its capacity stays reserved meanwhile. One that is suspended does
+ * not go on.
  *
  * @throws Fault of `guard`: nothing was done; as {@link launch} does
  */
@@ -51,7 +52,10 @@ export async function restart(
   const { state, restartAtMs } = runtime.machine;
   const isBetween = state === "restarting";
   const hasBegun = isBetween && restartAtMs === undefined;
-  const cause = isBetween ? "restart" : undefined;
-  const { machine } = await launchAgain(runtime, parts, signal, cause, hasBegun ? undefined : guard);
+  const { machine } = await launchAgain(runtime, parts, signal, {
+    cause: isBetween ? "restart" : undefined,
+    guard: hasBegun ? undefined : guard,
+    isAnew: state === "suspended",
+  });
   return machine;
 }

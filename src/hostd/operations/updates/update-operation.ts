@@ -167,7 +167,7 @@ export class UpdateOperation {
   async #launch(signal: AbortSignal): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await launch(this.#runtime, this.#parts, signal, "update");
+        await launch(this.#runtime, this.#parts, signal, { cause: "update" });
         return;
       } catch (err) {
         const { state } = this.#runtime.machine;

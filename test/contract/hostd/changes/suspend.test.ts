@@ -159,6 +159,22 @@ test("a machine that does not run is not suspended, and one that a proxy may use
   expect((await host.get(id)).state).toBe(MachineState.STARTED);
 });
 
+test("a restart of a suspended machine begins anew, unless the host has no room for it: it stays suspended then", async () => {
+  const id = await running();
+  await host.suspend(id);
+  const other = await host.created({ memoryMb: 2_048 });
+  await host.start(other.id);
+
+  await expect(host.restart(id)).rejects.toMatchObject({ reason: "INSUFFICIENT_CAPACITY" });
+  const refused = await host.get(id);
+  await host.stop(other.id);
+  const { machine } = await host.restart(id);
+
+  expect(refused.state).toBe(MachineState.SUSPENDED);
+  expect(machine).toMatchObject({ state: MachineState.STARTED, lastStartPath: "cold" });
+  expect(await host.sim.saved()).toEqual([]);
+});
+
 test("the policy restarts a resumed machine when its process ends", async () => {
   const { id } = await host.created({
     exec: ["sim-exit", "1", "sim-run-for", "400"],
