@@ -68,6 +68,14 @@ async function get(hostname: string, secure = false) {
   return { status: answer.statusCode, start: answer.headers["x-windhover-start"], body: await text(answer) };
 }
 
+/** Sends bytes to a port, and returns what comes back. */
+async function sent(port: number, bytes: string): Promise<string> {
+  const client = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  await once(client, "connect");
+  client.end(bytes);
+  return await text(client);
+}
+
 /** Requests again and again, each connection its own, until told to end; returns how each was answered. */
 function askAgainAndAgain(hostname: string) {
   const end = new AbortController();
@@ -100,13 +108,12 @@ test("a request starts the machine, by TLS as well, and so does a connection to 
   const secure = await get("all.localhost", true);
   const again = await get("all.localhost", true);
   await world.clients.stop(machine.id);
-  const client = connect({ port: tcpPort, host: "127.0.0.1", allowHalfOpen: true });
-  client.end("bytes as they are");
+  // The proxy listens there within a second of hearing of it.
+  await expect.poll(() => sent(tcpPort, "bytes as they are").catch(String)).toBe("bytes as they are");
 
   expect(clear).toEqual({ status: 200, start: woken, body: "hello by http" });
   expect(secure).toEqual({ status: 200, start: woken, body: "hello by https" });
   expect(again).toEqual({ status: 200, start: undefined, body: "hello by https" });
-  expect(await text(client)).toBe("bytes as they are");
   expect(await stateOf(machine)).toBe(MachineState.STARTED);
 });
 
