@@ -18,6 +18,10 @@ test("the results of the first calls are dropped", async () => {
   expect(await runOf(1).repeat("calls", 3, async () => ++calls, 2)).toEqual([3, 4, 5]);
 });
 
+test("no call begins when the time of a series is over", async () => {
+  expect(await runOf(1).repeat("calls", 3, async () => 1, 0, 0)).toEqual([]);
+});
+
 test("an abort ends a series", async () => {
   const abort = new AbortController();
   const run = runOf(1, abort.signal);

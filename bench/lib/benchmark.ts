@@ -39,12 +39,19 @@ export class Run {
 
   /**
    * Returns the results of `count` calls, one after the other. Drops those of `warmUp` calls
-   * before.
+   * before. No call begins after `limitMs`.
    */
-  repeat<T>(name: string, count: number, once: () => Promise<T>, warmUp = 1): Promise<T[]> {
+  repeat<T>(
+    name: string,
+    count: number,
+    once: () => Promise<T>,
+    warmUp = 1,
+    limitMs = Number.POSITIVE_INFINITY,
+  ): Promise<T[]> {
     return this.progress.step(name, async (say) => {
       const results: T[] = [];
-      for (let i = -warmUp; i < count; i++) {
+      const deadline = performance.now() + limitMs;
+      for (let i = -warmUp; i < count && performance.now() < deadline; i++) {
         this.signal.throwIfAborted();
         say(i < 0 ? "warming up" : `${i} of ${count}`);
         const result = await once();

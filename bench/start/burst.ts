@@ -1,8 +1,8 @@
 import pMap from "p-map";
 import { within } from "../../src/lib/runtime/wait.ts";
 import type { BenchFleet } from "../lib/fleet.ts";
-import type { PoolWatch } from "./pool.ts";
-import { countPath } from "./sequence.ts";
+import { countPath } from "../lib/measure/by-path.ts";
+import type { PoolWatch } from "../lib/measure/pool.ts";
 
 /** Bursts of one size. */
 export interface Bursts {

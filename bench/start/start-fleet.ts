@@ -1,14 +1,15 @@
 import type { Run } from "../lib/benchmark.ts";
 import { BenchFleet } from "../lib/fleet.ts";
 import type { Spans } from "../lib/measure/breakdown.ts";
+import { describePaths } from "../lib/measure/by-path.ts";
+import { PoolWatch, type StartPath } from "../lib/measure/pool.ts";
 import { readTraces } from "../lib/measure/traces.ts";
 import { privateMemory } from "../lib/measure/vms.ts";
 import { BareCalls } from "../peers/bare-calls.ts";
 import { type QemuOptions, tunedOptions } from "../peers/plain-qemu.ts";
 import { measureBursts } from "./burst.ts";
-import { PoolWatch, type StartPath } from "./pool.ts";
 import { startAndStop } from "./sample.ts";
-import { describePaths, measureSequence, type Sequence } from "./sequence.ts";
+import { measureSequence, type Sequence } from "./sequence.ts";
 
 /** A sequence of starts with their traces, by id. */
 export interface Measured extends Sequence {

@@ -1,5 +1,5 @@
-import { sleep } from "../../src/lib/runtime/wait.ts";
-import { gauge } from "../lib/measure/gauge.ts";
+import { sleep } from "../../../src/lib/runtime/wait.ts";
+import { gauge } from "./gauge.ts";
 
 /** The start path that a start should take. */
 export type StartPath = "warm" | "template" | "cold";
@@ -41,6 +41,11 @@ export class PoolWatch {
     return isReady;
   }
 
+  /** Returns how many VMs wait. */
+  async size(signal: AbortSignal): Promise<number> {
+    return sizeIn(await this.#metrics(signal));
+  }
+
   async #prepared(startPath: "warm" | "template", limitMs: number, signal: AbortSignal): Promise<boolean> {
     const deadline = performance.now() + limitMs;
     let size = 0;
@@ -50,7 +55,7 @@ export class PoolWatch {
       const metrics = await this.#metrics(signal);
       if (startPath === "template" && gauge(metrics, "windhover_template_age_seconds") !== undefined)
         return true;
-      const now = gauge(metrics, "windhover_pool_size") ?? 0;
+      const now = sizeIn(metrics);
       if (now !== size) changedAt = performance.now();
       size = now;
       const isSteady = performance.now() - changedAt > STEADY_MS;
@@ -67,4 +72,8 @@ export class PoolWatch {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
     return (await fetch(`http://${this.#address}/metrics`, { signal: limit })).text();
   }
+}
+
+function sizeIn(metrics: string): number {
+  return gauge(metrics, "windhover_pool_size") ?? 0;
 }
