@@ -16,12 +16,19 @@ export interface PlainGuest {
 
 /** For a disk with the program; it needs nothing else. */
 const MODULES = ["virtio_pci", "virtio_blk", "squashfs"];
+/** For a program that serves. */
+const NETWORK_MODULES = ["virtio_net"];
 
-/** Makes a minimal initramfs in `dir`, from the kernel package of the fleet's guests. */
+/**
+ * Makes a minimal initramfs in `dir`, from the kernel package of the fleet's guests.
+ *
+ * @param hasNetwork whether its programs serve
+ */
 export async function makePlainGuest(
   guestDir: string,
   dir: string,
   signal: AbortSignal,
+  hasNetwork = false,
 ): Promise<PlainGuest> {
   const manifest = readManifest(guestDir);
   if (manifest === undefined) throw new Error(`${guestDir} holds no guest; run "npm run setup"`);
@@ -29,7 +36,7 @@ export async function makePlainGuest(
   mkdirSync(tree);
   await unpackPackage(join(guestDir, "packages", manifest.kernel.package), tree);
   const init = await compile("plain-init", dir, signal);
-  const modules = await readModules(tree, dir, MODULES);
+  const modules = await readModules(tree, dir, hasNetwork ? [...MODULES, ...NETWORK_MODULES] : MODULES);
   const initramfs = join(dir, "plain.cpio");
   writeFileSync(initramfs, makeInitramfs(readFileSync(init), modules));
   return {

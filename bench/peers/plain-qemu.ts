@@ -35,9 +35,22 @@ export function stockOptions(acceleration: string): QemuOptions {
   return Object.entries(options);
 }
 
+/** A program of the image that serves. */
+export interface PlainServer {
+  /** Begins with an absolute path. */
+  readonly command: readonly string[];
+  /** Its port in the guest. */
+  readonly port: number;
+  /** Port of this machine that leads there. */
+  readonly hostPort: number;
+}
+
 /**
  * Boots by hand: QEMU, kernel, initramfs, the image's squashfs as root disk, the program. Returns
  * the milliseconds from spawning QEMU to the program's first line on the serial console.
+ *
+ * @param server the program, when it is to have a network; otherwise it is `/bin/line`
+ * @param work what is done before QEMU is killed; its time is not counted
  */
 export async function bootPlain(
   options: QemuOptions,
@@ -45,17 +58,38 @@ export async function bootPlain(
   { initramfs }: PlainGuest,
   rootfs: string,
   signal: AbortSignal,
+  server?: PlainServer,
+  work: () => Promise<void> = async () => {},
 ): Promise<number> {
   const disk = `file=${rootfs.replaceAll(",", ",,")},format=raw,if=virtio,read-only=on`;
   const { child, ms } = await untilFirstLine(
     [
+      // So that a server ends with this process, however that ends.
+      ...(server === undefined ? [] : ["setpriv", "--pdeathsig=KILL", "--"]),
       ...["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-      ...["-serial", "stdio", ...options.flat()],
+      ...["-serial", "stdio", ...(server === undefined ? options : serving(options, server)).flat()],
       ...["-kernel", kernel, "-initrd", initramfs, "-drive", disk],
     ],
     signal,
   );
   const ended = once(child, "exit");
-  if (child.kill("SIGKILL")) await ended;
+  try {
+    await work();
+  } finally {
+    if (child.kill("SIGKILL")) await ended;
+  }
   return ms;
+}
+
+/** Adds a network with the server's port, and names its program to the init. */
+export function serving(options: QemuOptions, { command, port, hostPort }: PlainServer): QemuOptions {
+  return [
+    ...options.map(([option, value]) =>
+      option === "-append"
+        ? ([option, `${value} -- ${command.join(" ")}`] as const)
+        : ([option, value] as const),
+    ),
+    ["-netdev", `user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${hostPort}-:${port}`],
+    ["-device", "virtio-net-pci,netdev=net,romfile="],
+  ];
 }
