@@ -18,7 +18,7 @@ const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-Os", "-Wall", "-Wextra", "-Werror"
 
 /** Compiles a file of `bench/program` into a static program in `folder` and returns its path. */
 export async function compile(
-  name: "line" | "flood" | "true" | "plain-init",
+  name: "line" | "flood" | "true" | "serve" | "plain-init",
   folder: string,
   signal: AbortSignal,
 ): Promise<string> {
