@@ -11,7 +11,7 @@ import type { Wire, WireUser } from "../lib/grpc/wire.ts";
 import { onAbort } from "../lib/runtime/abort.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { machineToProto, stateToProto } from "./convert-machine.ts";
-import { type Machine, withNewestEvent } from "./machines/machine.ts";
+import { type Machine, withNewestEvents } from "./machines/machine.ts";
 import { mayComeBack, reachableFrom } from "./machines/wait.ts";
 import type { Store } from "./store/store.ts";
 
@@ -125,7 +125,7 @@ class Watch implements WireUser<WatchMachinesRequest> {
     const nowMs = this.#parts.clock.now();
     return {
       id: machine.id,
-      machine: machineToProto(withNewestEvent(machine), this.#parts.hostName, ["config"], nowMs),
+      machine: machineToProto(withNewestEvents(machine, 1), this.#parts.hostName, ["config"], nowMs),
       reachable: [...reachableFrom(machine, nowMs)].map(stateToProto),
       missing: false,
       rollbackInstanceId: mayComeBack(machine) ?? "",

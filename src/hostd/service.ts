@@ -34,7 +34,7 @@ import { execService } from "./exec/service-exec.ts";
 import type { StoredLine } from "./logs/line-format.ts";
 import type { LogStore } from "./logs/log-store.ts";
 import { heldLease } from "./machines/lease.ts";
-import { type Machine, machineId, withNewestEvent } from "./machines/machine.ts";
+import { type Machine, machineId, withNewestEvents } from "./machines/machine.ts";
 import type { Machines } from "./operations/machines.ts";
 import type { Proxies } from "./proxies/proxies.ts";
 import { attachProxies } from "./proxies/service-proxies.ts";
@@ -45,6 +45,8 @@ import type { Store } from "./store/store.ts";
 
 /** Logs that one organisation reads at once. */
 const MAX_LOG_STREAMS = 512;
+/** Events of a machine that has just been started or stopped: those of the call. All of them take longer than the rest of it. */
+const BRIEF_EVENTS = 4;
 /** Lines that one organisation reads. More than a guest can write; a whole log has some 25,000. */
 const LINES = { perSecond: 50_000, burst: 200_000 };
 const CHARACTERS_PER_LINE = 256;
@@ -79,6 +81,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
   const { clock } = host;
   const toProto = (machine: Machine) =>
     machineToProto(host.checks.live(machine), identity.name, [], clock.now());
+  const toBriefProto = (machine: Machine) => toProto(withNewestEvents(machine, BRIEF_EVENTS));
   return {
     createMachine: internal(async (req) => {
       const machine = await machines.awards.create(awardFromProto(req));
@@ -115,7 +118,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         },
       );
       return {
-        machine: toProto(machine),
+        machine: toBriefProto(machine),
         previousState: stateToProto(previous),
         alreadyStarted: already,
         startPath,
@@ -129,7 +132,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         unusedForMs === undefined
           ? await machines.stop(id, req.org, options, right)
           : await machines.stopIdle(id, req.org, options, unusedForMs, right);
-      return { machine: toProto(machine), alreadyStopped: already };
+      return { machine: toBriefProto(machine), alreadyStopped: already };
     }),
     destroyMachine: internal(async (req) => {
       const { force, ignoreMissing, ignoreLease, leaseNonce: nonce } = req;
@@ -175,7 +178,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
     }),
     getMachines: internal(({ machineIds }) => ({
       machines: batchOf(machineIds, host.store).map((machine) =>
-        machineToProto(withNewestEvent(machine), identity.name, ["config"], clock.now()),
+        machineToProto(withNewestEvents(machine, 1), identity.name, ["config"], clock.now()),
       ),
     })),
     ...changeCalls({ hostName: identity.name, machines, clock, revocations: parts.revocations }),

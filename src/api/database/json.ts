@@ -1,6 +1,13 @@
+/** What JSON writes for NUL and lone surrogates. Also found where a text has a backslash before such letters. */
+const REFUSED = /\\u(?:0000|d[89a-f])/;
+
 /** Replaces NUL and lone surrogates, which jsonb rejects and guests and registries may send. */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value, (_, item: unknown) =>
-    typeof item === "string" ? item.replaceAll("\0", "\ufffd").toWellFormed() : item,
-  );
+  const text = JSON.stringify(value);
+  // A replacer is called for every member: several times slower.
+  return REFUSED.test(text) ? JSON.stringify(value, replaced) : text;
+}
+
+function replaced(_: string, item: unknown): unknown {
+  return typeof item === "string" ? item.replaceAll("\0", "\ufffd").toWellFormed() : item;
 }

@@ -29,11 +29,16 @@ export async function applyChanges(tx: Queries, { machines, changes }: Changes):
   const all = [...changes.map(({ reported }) => reported), ...machines];
   const wholes = all.flatMap((reported) => (reported.kind === "whole" ? [reported.machine] : []));
   const logged = changes.map(({ reported, event }) => ({ machine: reported.machine, event }));
-  const statements = [applyMachines(machines), addVersions(wholes), addChanges(logged)];
+  const texts = new Map<object, string>();
+  const statements = [applyMachines(machines, texts), addVersions(wholes), addChanges(logged, texts)];
   await Promise.all(statements.map((statement) => statement && tx.query(statement)));
 }
 
-function applyMachines(reported: readonly ReportedMachine[]): Statement | undefined {
+/** @param texts gets the JSON of those that have only a status: the log has the same */
+function applyMachines(
+  reported: readonly ReportedMachine[],
+  texts: Map<object, string>,
+): Statement | undefined {
   if (reported.length === 0) return undefined;
   return {
     name: "machine_apply",
@@ -51,7 +56,12 @@ function applyMachines(reported: readonly ReportedMachine[]): Statement | undefi
       reported.map(({ machine }) => machine.id),
       reported.map(({ machine }) => machine.state),
       reported.map(({ machine }) => machine.generation),
-      reported.map((each) => (each.kind === "whole" ? toSnapshot(each.machine) : toJson(each.machine))),
+      reported.map(({ kind, machine }) => {
+        if (kind === "whole") return toSnapshot(machine);
+        const text = toJson(machine);
+        texts.set(machine, text);
+        return text;
+      }),
       reported.map(({ kind }) => kind === "whole"),
     ],
   };
@@ -108,7 +118,10 @@ interface NewChange {
 }
 
 /** Adds events, and logs changes in their order, after `machines` was updated in the same transaction. */
-function addChanges(changes: readonly NewChange[]): Statement | undefined {
+function addChanges(
+  changes: readonly NewChange[],
+  texts: ReadonlyMap<object, string> = new Map(),
+): Statement | undefined {
   if (changes.length === 0) return undefined;
   return {
     name: "machine_changes_add",
@@ -126,7 +139,7 @@ function addChanges(changes: readonly NewChange[]): Statement | undefined {
     values: [
       changes.map(({ machine }) => machine.id),
       changes.map(({ machine }) => machine.generation),
-      changes.map(({ machine }) => toJson(loggedStatus(machine))),
+      changes.map(({ machine }) => texts.get(machine) ?? toJson(loggedStatus(machine))),
       changes.map(({ event }) => event?.id ?? null),
       changes.map(({ event }) => (event ? toJson(event) : null)),
     ],

@@ -283,9 +283,9 @@ export function savedMbOf({ saved, resumed, snapshot }: Pick<Machine, "saved" | 
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** Returns a machine without the events before the newest. */
-export function withNewestEvent(machine: Machine): Machine {
-  return { ...machine, events: machine.events.slice(0, 1) };
+/** Returns a machine without the events before the newest ones. */
+export function withNewestEvents(machine: Machine, count: number): Machine {
+  return machine.events.length <= count ? machine : { ...machine, events: machine.events.slice(0, count) };
 }
 
 /**
