@@ -54,7 +54,11 @@ SavedVms.prototype.commit = async function (...args) {
   at("after commit");
   return saved;
 };
-await vmm.save?.(vmId, { name: vmId, goesOn: false, shape, rootfs: image }, signal);
+await vmm.save?.(
+  vmId,
+  { name: vmId, goesOn: false, shape, rootfs: image, maxBytes: Number.MAX_SAFE_INTEGER },
+  signal,
+);
 await vmm.destroy(vmId);
 phase = "resume";
 const resumeFrom = { name: vmId, isKept: false };

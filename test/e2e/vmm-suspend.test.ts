@@ -9,6 +9,7 @@ import { type Bench, openBench, openVmm, plainWorkload } from "./vmm-fixture.ts"
 import { WarmPool } from "./warm-pool.ts";
 
 const SHAPE = { cpus: 1, memoryMb: 256 };
+const MAX_BYTES = (SHAPE.memoryMb + 64) * 1024 * 1024;
 const WAIT = { timeout: 60_000, interval: 50 };
 
 let bench: Bench;
@@ -29,7 +30,11 @@ const COUNT = [
 ].join("; ");
 
 function save(vmId: string, name: string, goesOn: boolean, signal = new AbortController().signal) {
-  return bench.vmm.save?.(vmId, { name, goesOn, shape: SHAPE, rootfs: bench.image }, signal);
+  return bench.vmm.save?.(
+    vmId,
+    { name, goesOn, shape: SHAPE, rootfs: bench.image, maxBytes: MAX_BYTES },
+    signal,
+  );
 }
 
 let launches = 0;
@@ -201,7 +206,7 @@ test("the next hostd lets a program go on whose save was cut off", async () => {
   const own = await openBench({ startPaths: ["cold"] });
   const { vm, lines } = await own.launch(["sh", "-c", COUNT]);
   await expect.poll(() => lines.length, WAIT).toBeGreaterThan(1);
-  const options = { name: vm.id, goesOn: false, shape: SHAPE, rootfs: own.image };
+  const options = { name: vm.id, goesOn: false, shape: SHAPE, rootfs: own.image, maxBytes: MAX_BYTES };
   const cutOff = own.vmm.save?.(vm.id, options, new AbortController().signal).catch(() => "cut off");
   await expect
     .poll(() => existsSync(join(own.dir, "vms", vm.id, "saving")), { ...WAIT, interval: 1 })
@@ -230,7 +235,7 @@ test("a machine that began in a warm VM is saved as any other", async () => {
   const { vm, lines } = await own.launch(["sh", "-c", COUNT]);
   expect(vm.startPath).toBe("warm");
   await expect.poll(() => lines.length, WAIT).toBeGreaterThan(1);
-  const options = { name: vm.id, goesOn: false, shape: SHAPE, rootfs: own.image };
+  const options = { name: vm.id, goesOn: false, shape: SHAPE, rootfs: own.image, maxBytes: MAX_BYTES };
   await own.vmm.save?.(vm.id, options, new AbortController().signal);
   await own.vmm.destroy(vm.id);
 

@@ -144,7 +144,7 @@ export interface ResumeFrom {
 export interface SavedVm {
   /** Chosen by the caller. */
   readonly name: string;
-  /** What it takes of the disk. */
+  /** What it takes of the disk, beside what the machine has for its own. */
   readonly bytes: number;
 }
 
@@ -154,6 +154,8 @@ export interface SaveOptions {
   readonly name: string;
   /** Whether the VM goes on afterwards. Otherwise it stands still until it is destroyed. */
   readonly goesOn: boolean;
+  /** Most that it may take of the disk. What would take more is not saved. */
+  readonly maxBytes: number;
   /** As it was launched. */
   readonly shape: Shape;
   readonly rootfs: string;

@@ -1,7 +1,7 @@
 import { logger } from "../../../lib/runtime/log.ts";
 import type { Ledger } from "../../capacity/ledger.ts";
-import { type Machine, savedMbOf } from "../../machines/machine.ts";
-import type { Vmm } from "../../vmm/vmm.ts";
+import { type LocalImage, type Machine, savedMbOf } from "../../machines/machine.ts";
+import type { SaveOptions, Vmm } from "../../vmm/vmm.ts";
 
 export interface SavedVmParts {
   readonly vmm: Pick<Vmm, "dropSaved">;
@@ -10,12 +10,23 @@ export interface SavedVmParts {
 
 /** Longest time that a save takes. */
 export const SAVE_TIMEOUT_MS = 120_000;
-/** Devices, and the parts of the scratch disk that are in no other account. */
+/** Devices, and the copy of a scratch disk that is in no other account. */
 const BESIDES_MEMORY_MB = 64;
+const MB = 1024 * 1024;
 
 /** Returns the disk that a save may take, in MB. */
 export function neededMb({ spec }: Pick<Machine, "spec">): number {
   return spec.resources.memoryMb + BESIDES_MEMORY_MB;
+}
+
+/** Makes the options of a save, which takes no more than is allocated for it. */
+export function saveOptions(
+  { spec }: Pick<Machine, "spec">,
+  { rootfs }: Pick<LocalImage, "rootfs">,
+  of: Pick<SaveOptions, "name" | "goesOn">,
+): SaveOptions {
+  const { cpus, memoryMb } = spec.resources;
+  return { ...of, shape: { cpus, memoryMb }, rootfs, maxBytes: neededMb({ spec }) * MB };
 }
 
 /**

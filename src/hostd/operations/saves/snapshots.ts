@@ -6,7 +6,7 @@ import { type MadeSnapshot, snapshotMade, wantsSnapshot } from "../../machines/s
 import { measureSave } from "../../telemetry/operation-metrics.ts";
 import type { Vmm } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
-import { neededMb, SAVE_TIMEOUT_MS } from "./saved-vms.ts";
+import { neededMb, SAVE_TIMEOUT_MS, saveOptions } from "./saved-vms.ts";
 import type { SnapshotRoom } from "./snapshot-room.ts";
 
 export interface SnapshotParts {
@@ -84,12 +84,11 @@ export class Snapshots {
     const { machine } = this.#runtime;
     const { id, spec } = machine;
     if (!vmm.save || !spec.image || !wantsSnapshot(machine)) return;
-    const { cpus, memoryMb } = spec.resources;
     if (!room.make(spec.org, id, neededMb(machine))) throw new Error("its organisation has no room for it");
     ledger.allocateSaved(id, savedMbOf(machine) + neededMb(machine));
     const name = snapshotName(vmId);
     using limit = new TimeLimit(SAVE_TIMEOUT_MS, signal, () => new Error("it took too long"));
-    const options = { name, goesOn: true, shape: { cpus, memoryMb }, rootfs: spec.image.rootfs };
+    const options = saveOptions(machine, spec.image, { name, goesOn: true });
     const { bytes } = await vmm.save(vmId, options, limit.signal);
     await this.#note({ vmId, instanceId: spec.instanceId, name, bytes });
   }

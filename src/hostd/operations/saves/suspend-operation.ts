@@ -8,7 +8,7 @@ import { suspended, suspendFailed, suspending } from "../../machines/suspend.ts"
 import type { SavedVm, Vmm } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
 import type { Guard } from "../requests/request.ts";
-import { neededMb, SAVE_TIMEOUT_MS } from "./saved-vms.ts";
+import { neededMb, SAVE_TIMEOUT_MS, saveOptions } from "./saved-vms.ts";
 
 export interface SuspendParts {
   readonly vmm: Pick<Vmm, "save" | "dropSaved">;
@@ -97,15 +97,15 @@ async function save(
   vmId: string,
   signal: AbortSignal,
 ): Promise<SavedVm> {
-  const { resources, image } = runtime.machine.spec;
+  const { machine } = runtime;
+  const { image } = machine.spec;
   if (!vmm.save || !image) throw notSupported(runtime.id);
   using limit = new TimeLimit(
     SAVE_TIMEOUT_MS,
     signal,
     () => new Error(`it took more than ${SAVE_TIMEOUT_MS} ms`),
   );
-  const { cpus, memoryMb } = resources;
-  const options = { name: vmId, goesOn: false, shape: { cpus, memoryMb }, rootfs: image.rootfs };
+  const options = saveOptions(machine, image, { name: vmId, goesOn: false });
   return await vmm.save(vmId, options, limit.signal);
 }
 

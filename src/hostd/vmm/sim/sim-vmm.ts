@@ -48,6 +48,8 @@ export class SimVmm implements Vmm {
   readonly #options: SimOptions;
   readonly #vms = new Map<string, SimVm>();
   readonly #faults = new Map<SimFault, number>();
+  /** VMs that are being saved. */
+  readonly #saving = new Set<string>();
 
   constructor(options: SimOptions) {
     this.#options = options;
@@ -107,21 +109,26 @@ export class SimVmm implements Vmm {
     return vm;
   }
 
-  async save(vmId: string, { name, goesOn }: SaveOptions, signal: AbortSignal): Promise<SavedVm> {
+  async save(vmId: string, { name, goesOn, maxBytes }: SaveOptions, signal: AbortSignal): Promise<SavedVm> {
+    if (this.#saving.has(vmId)) throw new Error("it is being saved already");
     const vm = this.#vms.get(vmId);
     const record = vm?.freeze();
     if (!vm || !record) throw new Error("the process has ended");
+    this.#saving.add(vmId);
     try {
       const latencyMs = this.#latency();
       if (latencyMs > 0) await sleep(latencyMs, signal);
       signal.throwIfAborted();
       if (this.#fails("save")) throw new Error("injected failure");
+      if (SAVED_BYTES > maxBytes) throw new Error("it would take more of the disk than it may");
       this.#saved.write(name, record);
       if (goesOn) vm.thaw();
       return { name, bytes: SAVED_BYTES };
     } catch (err) {
       vm.thaw();
       throw err;
+    } finally {
+      this.#saving.delete(vmId);
     }
   }
 

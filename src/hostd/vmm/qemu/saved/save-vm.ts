@@ -7,7 +7,7 @@ import type { GuestVm } from "../guest-channel/guest-vm.ts";
 import { VM_FILES } from "../process/command-line.ts";
 import type { QemuHost } from "../process/start-qemu.ts";
 import { savedKey } from "./saved-key.ts";
-import { linkFile, SAVED_FILES, type SavedVms } from "./saved-vms.ts";
+import { linkFile, requireRoom, SAVED_FILES, type SavedVms } from "./saved-vms.ts";
 
 /** Written by QEMU into its own folder. */
 const DRAFTS = { memory: "memory.save", devices: "devices.save", above: "above.save" } as const;
@@ -29,7 +29,7 @@ export async function saveVm(
   host: QemuHost,
   saved: SavedVms,
   vm: GuestVm,
-  { name, goesOn, shape, rootfs }: SaveOptions,
+  { name, goesOn, shape, rootfs, maxBytes }: SaveOptions,
   signal: AbortSignal,
 ): Promise<SavedVm> {
   const { dirs } = host;
@@ -57,11 +57,14 @@ export async function saveVm(
   await digHoles(memory, signal);
   for (const { file, atMb } of parts.slice(1)) await append(join(runDir, file), memory, atMb, signal);
   const scratch = join(runDir, VM_FILES.scratch);
-  if (goesOn) await copySparse(scratch, join(draft, SAVED_FILES.scratch), signal);
-  else linkFile(scratch, join(draft, SAVED_FILES.scratch));
+  if (goesOn) {
+    requireRoom(draft, scratch, maxBytes);
+    await copySparse(scratch, join(draft, SAVED_FILES.scratch), signal);
+  } else linkFile(scratch, join(draft, SAVED_FILES.scratch));
   signal.throwIfAborted();
   const { lastStored } = vm;
-  return await saved.commit(name, { key: savedKey(host, shape, rootfs), shape, lastLine: lastStored });
+  const key = savedKey(host, shape, rootfs);
+  return await saved.commit(name, { key, shape, lastLine: lastStored, isOwnDisk: !goesOn });
 }
 
 /** Copies a disk. Its holes stay holes; where the file system can, nothing is copied. */

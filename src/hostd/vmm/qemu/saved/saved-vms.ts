@@ -22,6 +22,8 @@ export interface SavedManifest {
   readonly shape: Shape;
   /** Number of the last line that is stored. */
   readonly lastLine: number;
+  /** Whether its disk is the machine's own, which is in another account. Absent: it is a copy. */
+  readonly isOwnDisk?: boolean;
 }
 
 /** The files of a saved VM. */
@@ -60,7 +62,7 @@ export class SavedVms {
   list(): readonly SavedVm[] {
     return readdirSync(this.#root)
       .filter((name) => NAME.test(name) && this.has(name))
-      .map((name) => ({ name, bytes: bytesOf(this.path(name)) }));
+      .map((name) => ({ name, bytes: bytesOf(this.path(name), this.#isOwnDisk(name)) }));
   }
 
   /** Reads the manifest. @throws Error when it is not there or of another format */
@@ -80,17 +82,17 @@ export class SavedVms {
   }
 
   /** Makes a draft the saved VM, on disk and whole. */
-  async commit(name: string, { key, shape, lastLine }: Omit<SavedManifest, "format">): Promise<SavedVm> {
+  async commit(name: string, of: Omit<SavedManifest, "format">): Promise<SavedVm> {
     const folder = this.path(name);
     const draft = folder + DRAFT;
-    const manifest: SavedManifest = { format: FORMAT, key, shape, lastLine };
+    const manifest: SavedManifest = { format: FORMAT, ...of };
     await writeFile(join(draft, MANIFEST), JSON.stringify(manifest), { mode: PRIVATE_FILE });
     for (const file of [...Object.values(SAVED_FILES), MANIFEST]) await makePrivate(join(draft, file));
     await syncFolder(draft);
     await rm(folder, { recursive: true, force: true });
     await rename(draft, folder);
     await syncFolder(this.#root);
-    return { name, bytes: bytesOf(folder) };
+    return { name, bytes: bytesOf(folder, of.isOwnDisk) };
   }
 
   async dropDraft(name: string): Promise<void> {
@@ -103,6 +105,25 @@ export class SavedVms {
     await rm(join(folder, MANIFEST), { force: true });
     await rm(folder, { recursive: true, force: true });
   }
+
+  #isOwnDisk(name: string): boolean | undefined {
+    try {
+      return this.manifest(name).isOwnDisk;
+    } catch {
+      // Of another version of hostd.
+      return undefined;
+    }
+  }
+}
+
+/**
+ * Checks that a draft takes no more than it may once a disk has been copied to it.
+ *
+ * @throws Error
+ */
+export function requireRoom(draft: string, disk: string, maxBytes: number): void {
+  const bytes = bytesOf(draft, false) + statSync(disk).blocks * BLOCK_BYTES;
+  if (bytes > maxBytes) throw new Error(`it would take ${bytes} bytes of the disk, more than ${maxBytes}`);
 }
 
 /** Links a file that a VM's user owns. Throws when it is no file of its own, such as a link to another. */
@@ -123,7 +144,8 @@ async function makePrivate(file: string): Promise<void> {
   }
 }
 
-function bytesOf(folder: string): number {
-  const blocks = readdirSync(folder).map((file) => statSync(join(folder, file)).blocks);
+function bytesOf(folder: string, isOwnDisk = false): number {
+  const files = readdirSync(folder).filter((file) => !isOwnDisk || file !== SAVED_FILES.scratch);
+  const blocks = files.map((file) => statSync(join(folder, file)).blocks);
   return blocks.reduce((sum, each) => sum + each * BLOCK_BYTES, 0);
 }
