@@ -28,6 +28,9 @@ export type DriverParts = RuntimeParts &
   TakeOverParts &
   DueParts & { readonly proxies: Proxies };
 
+/** What is under way when a machine may be saved. */
+const STARTING: ReadonlySet<Activity | undefined> = new Set(["start", undefined]);
+
 /**
  * Takes the operations on one machine one at a time. A request that was accepted is finished even
  * when its caller is cancelled.
@@ -52,15 +55,18 @@ export class Driver {
         if (activity !== "start") void snapshots.cancel();
         due.disarm();
       },
-      onIdle: () => due.arm(),
+      onIdle: () => {
+        due.arm();
+        snapshots.changed(runtime.machine);
+      },
     });
     const runtime = new MachineRuntime(id, parts, (after, before) => {
-      dropUnused(parts, after, before);
+      dropUnused(parts, after, before, () => runtime.untilDurable());
       snapshots.changed(after);
       parts.proxies.stateChanged(after, before);
       due.changed(after, before);
     });
-    const snapshots = new Snapshots(runtime, parts);
+    const snapshots = new Snapshots(runtime, parts, () => !STARTING.has(queue.activity));
     const stops = new Stops(runtime, queue, parts);
     const restarts = new Restarts(runtime, queue, parts);
     const updates = new Updates(runtime, queue, parts, { stops, pulls: this.#pulls });

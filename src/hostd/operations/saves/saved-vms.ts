@@ -30,18 +30,40 @@ export function saveOptions(
 }
 
 /**
- * Removes what was saved and a change has used up, or made useless. The sweep removes what is left.
+ * Removes what was saved and a change has used up, or made useless, once the change is stored: a
+ * restarted hostd must find what its machines have. The sweep removes what is left.
+ *
+ * @param untilDurable waits until the change is on disk
  */
-export function dropUnused(parts: SavedVmParts, after: Machine, { saved, resumed, snapshot }: Machine): void {
-  if (saved && saved.vmId !== after.saved?.vmId) drop(parts, saved.vmId, after);
-  if (snapshot?.name && snapshot.name !== after.snapshot?.name) drop(parts, snapshot.name, after);
-  // Its files end with the VM.
-  if (resumed && !after.resumed) parts.ledger.setSaved(after.id, savedMbOf(after));
+export function dropUnused(
+  parts: SavedVmParts,
+  after: Machine,
+  { saved, resumed, snapshot }: Machine,
+  untilDurable: () => Promise<void>,
+): void {
+  // One that goes on is used up already.
+  const isKept = saved?.vmId === after.saved?.vmId || saved?.vmId === after.resumed?.vmId;
+  const names = [
+    isKept ? undefined : saved?.vmId,
+    snapshot?.name === after.snapshot?.name ? undefined : snapshot?.name,
+  ].flatMap((name) => name || []);
+  // What a VM was resumed from ends with it.
+  if (names.length > 0 || (resumed && !after.resumed)) parts.ledger.setSaved(after.id, savedMbOf(after));
+  if (names.length > 0) void drop(parts, after.id, names, untilDurable);
 }
 
-function drop({ vmm, ledger }: SavedVmParts, name: string, after: Machine): void {
-  ledger.setSaved(after.id, savedMbOf(after));
-  vmm.dropSaved?.(name).catch((error: unknown) => {
-    logger.warn("could not remove a saved VM", { machine_id: after.id, name, error });
-  });
+async function drop(
+  { vmm }: SavedVmParts,
+  id: string,
+  names: readonly string[],
+  untilDurable: () => Promise<void>,
+): Promise<void> {
+  await untilDurable();
+  for (const name of names) {
+    try {
+      await vmm.dropSaved?.(name);
+    } catch (error) {
+      logger.warn("could not remove a saved VM", { machine_id: id, name, error });
+    }
+  }
 }

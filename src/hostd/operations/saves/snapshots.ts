@@ -25,21 +25,23 @@ export function snapshotName(vmId: string): string {
 export class Snapshots {
   readonly #runtime: MachineRuntime;
   readonly #parts: SnapshotParts;
+  readonly #isBusy: () => boolean;
   /** VM of which one was made, or tried. */
   #triedVmId: string | undefined;
   #underWay: { readonly abort: AbortController; readonly done: Promise<void> } | undefined;
 
-  constructor(runtime: MachineRuntime, parts: SnapshotParts) {
+  /** @param isBusy whether an operation is under way that is to do something else with the VM */
+  constructor(runtime: MachineRuntime, parts: SnapshotParts, isBusy: () => boolean) {
     this.#runtime = runtime;
     this.#parts = parts;
+    this.#isBusy = isBusy;
   }
 
-  /** Begins a snapshot that is wanted, after what is under way: no start waits for it. */
+  /** Begins a snapshot that is wanted, after what is under way: no start waits for it. Called again when the machine is not busy any more. */
   changed(machine: Machine): void {
     const { vmId } = machine;
     if (!this.#parts.vmm.save || vmId === undefined || vmId === this.#triedVmId) return;
-    if (this.#underWay || !wantsSnapshot(machine)) return;
-    this.#triedVmId = vmId;
+    if (this.#underWay || this.#isBusy() || !wantsSnapshot(machine)) return;
     setImmediate(() => this.#begin(vmId));
   }
 
@@ -63,7 +65,10 @@ export class Snapshots {
   }
 
   #begin(vmId: string): void {
-    if (this.#parts.closing.aborted || this.#runtime.vm?.id !== vmId) return;
+    if (this.#parts.closing.aborted || this.#runtime.vm?.id !== vmId || vmId === this.#triedVmId) return;
+    // An operation may have been accepted, whose intent is being stored.
+    if (this.#isBusy()) return;
+    this.#triedVmId = vmId;
     const abort = new AbortController();
     const signal = AbortSignal.any([abort.signal, this.#parts.closing]);
     const done = measureSave("snapshot", () => this.#make(vmId, signal))

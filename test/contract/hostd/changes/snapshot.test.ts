@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { machineId } from "../../../../src/hostd/machines/machine.ts";
 import { startHost, type TestHost } from "../fixture.ts";
@@ -16,6 +16,10 @@ afterEach(() => host.close());
 
 function snapshotOf(id: string, on: TestHost = host) {
   return on.machines.get(machineId(id), "").snapshot;
+}
+
+function savedOf(id: string, on: TestHost) {
+  return on.machines.get(machineId(id), "").saved?.vmId;
 }
 
 /** Starts a machine and waits for its snapshot. */
@@ -43,6 +47,45 @@ test("a machine is saved once it is ready, goes on, and later starts are that mo
   expect((await startedAgain(id)).startPath).toBe("snapshot");
   expect(snapshotOf(id)?.name).toBe(name);
   expect((await host.sim.saved()).map((each) => each.name)).toEqual([name]);
+});
+
+describe("a suspend that waits for the start", () => {
+  /** Starts a machine, and suspends it as soon as it runs. */
+  async function suspendAtOnce(slow: TestHost): Promise<string> {
+    const { id } = await slow.created({ config: CONFIG });
+    const started = slow.start(id, { watchMs: 0 });
+    await expect.poll(() => slow.machines.get(machineId(id), "").state, POLL).toBe("starting");
+    await Promise.all([slow.suspend(id), started]);
+    return id;
+  }
+
+  test("comes before the snapshot of that start", async () => {
+    const slow = await startHost({ latencyMs: 50 });
+    try {
+      const id = await suspendAtOnce(slow);
+
+      expect((await slow.get(id)).state).toBe(MachineState.SUSPENDED);
+      expect((await slow.sim.saved()).map(({ name }) => name)).toEqual([savedOf(id, slow)]);
+      expect(slow.host.ledger.sums().allocated.diskMb).toBe(1_024 + SAVED_MB);
+    } finally {
+      await slow.close();
+    }
+  });
+
+  test("is followed by the snapshot when it fails", async () => {
+    const slow = await startHost({ latencyMs: 50 });
+    try {
+      slow.sim.failNext("save");
+      const failed = suspendAtOnce(slow);
+      await expect(failed).rejects.toMatchObject({ reason: "SUSPEND_FAILED" });
+      const [machine] = slow.machines.list();
+
+      await expect.poll(() => snapshotOf(machine?.id ?? "", slow)?.name, POLL).toBeTruthy();
+      await expect.poll(() => slow.host.ledger.sums().allocated.diskMb, POLL).toBe(1_024 + SAVED_MB);
+    } finally {
+      await slow.close();
+    }
+  });
 });
 
 test("without the setting nothing is saved", async () => {
@@ -101,7 +144,8 @@ test("the snapshots of an organisation keep to their share: the one that was unu
     const second = await saved(small, 1_005);
 
     expect(snapshotOf(first, small)).toBeUndefined();
-    expect((await small.sim.saved()).map(({ name }) => name)).toEqual([snapshotOf(second, small)?.name]);
+    const names = async () => (await small.sim.saved()).map(({ name }) => name);
+    await expect.poll(names, POLL).toEqual([snapshotOf(second, small)?.name]);
   } finally {
     await small.close();
   }
