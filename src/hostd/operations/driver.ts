@@ -69,7 +69,8 @@ export class Driver {
     const snapshots = new Snapshots(runtime, parts, () => !STARTING.has(queue.activity));
     const stops = new Stops(runtime, queue, parts);
     const restarts = new Restarts(runtime, queue, parts);
-    const updates = new Updates(runtime, queue, parts, { stops, pulls: this.#pulls });
+    const suspends = new Suspends(runtime, queue, parts, snapshots);
+    const updates = new Updates(runtime, queue, parts, { stops, suspends, pulls: this.#pulls });
     this.#parts = parts;
     this.#due = due;
     this.#queue = queue;
@@ -80,7 +81,7 @@ export class Driver {
     });
     this.stops = stops;
     this.restarts = restarts;
-    this.suspends = new Suspends(runtime, queue, parts, snapshots);
+    this.suspends = suspends;
     this.updates = updates;
     this.takeOver = new TakeOver(runtime, queue, parts, { snapshots, stops, restarts, updates, due });
   }

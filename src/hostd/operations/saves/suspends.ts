@@ -22,6 +22,8 @@ export class Suspends {
   readonly #queue: RequestQueue;
   readonly #parts: SuspendsParts;
   readonly #snapshots: Pick<Snapshots, "cancel">;
+  /** Suspends that were begun. */
+  #begun = 0;
 
   constructor(
     runtime: MachineRuntime,
@@ -33,6 +35,12 @@ export class Suspends {
     this.#queue = queue;
     this.#parts = parts;
     this.#snapshots = snapshots;
+  }
+
+  /** Returns a function that tells whether a suspend was begun since. */
+  watch(): () => boolean {
+    const before = this.#begun;
+    return () => this.#begun !== before;
   }
 
   /**
@@ -72,6 +80,7 @@ export class Suspends {
   }
 
   #begin(check: Check, why: StopReason): Promise<Machine> {
+    this.#begun += 1;
     const runtime = this.#runtime;
     const { proxies } = this.#parts;
     const cancellation = new AbortController();

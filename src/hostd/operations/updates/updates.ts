@@ -13,6 +13,7 @@ import { watchStart } from "../launch/start-watch.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
 import type { Pulls } from "../requests/pulls.ts";
 import type { RequestQueue } from "../requests/request-queue.ts";
+import type { Suspends } from "../saves/suspends.ts";
 import type { Stops } from "../stops/stops.ts";
 import type { ImagePins } from "./image-pins.ts";
 import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
@@ -40,6 +41,7 @@ export type UpdatesParts = UpdateParts & {
 /** What else there is on the machine that an update depends on. */
 interface Others {
   readonly stops: Pick<Stops, "watch">;
+  readonly suspends: Pick<Suspends, "watch">;
   readonly pulls: Pick<Pulls, "run">;
 }
 
@@ -71,7 +73,9 @@ export class Updates {
     const check = (machine: Machine) => this.#check(machine, request);
     check(this.#runtime.machine);
     this.#refuse();
-    const wasStopped = this.#others.stops.watch();
+    const { stops, suspends } = this.#others;
+    const watches = [stops.watch(), suspends.watch()];
+    const wasStopped = () => watches.some((hasCome) => hasCome());
     const { id, spec } = this.#runtime.machine;
     const release = pins.hold({ digest: imageRef.digest, owner: id, org: spec.org });
     try {

@@ -48,6 +48,22 @@ describe("a stop is the later word", () => {
     expect(await host.get(id)).toMatchObject({ state: MachineState.STOPPED, imageRef: { digest: OTHER } });
   });
 
+  test("and so is a suspend", async () => {
+    const { id } = await host.created();
+    await host.start(id);
+    const gate = Promise.withResolvers<void>();
+    host.images.gate = gate.promise;
+    const refused = expect(host.update(id, { launch: true, digest: OTHER })).rejects.toMatchObject(STOPPED);
+    await expect.poll(() => host.machines.pinsOfUpdates()).toHaveLength(1);
+
+    await host.suspend(id);
+    gate.resolve();
+
+    await refused;
+    expect(await host.get(id)).toMatchObject({ state: MachineState.STOPPED, imageRef: { digest: OTHER } });
+    await expect.poll(() => host.sim.saved()).toEqual([]);
+  });
+
   test("but for a start that comes after it", async () => {
     const { id } = await host.created();
     const gate = Promise.withResolvers<void>();
