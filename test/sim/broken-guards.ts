@@ -19,9 +19,11 @@ import {
   planProxies,
   planRestarts,
   planRestores,
+  planSuspends,
 } from "./faults/plans.ts";
 import type { Fleet } from "./fleet.ts";
 import { GUARDS, type Guards, WatchedLedger } from "./guards.ts";
+import { SavedVms } from "./services/saved.ts";
 import type { Redis } from "./stores/redis.ts";
 import type { Life } from "./world/world.ts";
 
@@ -120,7 +122,7 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   "a host that lets everybody past a lease": {
     guards: { ...GUARDS, host: { ...GUARDS.host, machines: (parts) => new OpenMachines(parts) } },
     within: 50,
-    finds: /without the nonce of the lease/,
+    finds: /without the nonce of the lease|takes effect, and \w+ holds its lease/,
   },
   "a host that updates whatever version it has": {
     guards: { ...GUARDS, host: { ...GUARDS.host, machines: (parts) => new BlindMachines(parts) } },
@@ -135,7 +137,7 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   "a host that stops idle machines without a look at their uses": {
     guards: { ...GUARDS, host: { ...GUARDS.host, proxies: (options) => new CarelessProxies(options) } },
     within: 40,
-    finds: /is stopped for being idle, and has a request/,
+    finds: /is (stopped|suspended) for being idle, and has a request/,
     plan: planProxies,
   },
   "a host that forgets who used its machines, and does not wait": {
@@ -144,8 +146,32 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
       host: { ...GUARDS.host, proxies: (options) => new Proxies({ ...options, lostUseMs: 0 }) },
     },
     within: 100,
-    finds: /is stopped for being idle, and has a request|a request meets/,
+    finds: /is (stopped|suspended) for being idle, and has a request|a request meets/,
     plan: planProxies,
+  },
+  "a host that suspends idle machines without a look at their uses": {
+    guards: { ...GUARDS, host: { ...GUARDS.host, machines: (parts) => new SleepyMachines(parts) } },
+    within: 40,
+    finds: /is suspended for being idle, and has a request/,
+    plan: planProxies,
+  },
+  "a host that takes a half-written save for whole": {
+    guards: { ...GUARDS, host: { ...GUARDS.host, saved: () => new HalfSavedVms() } },
+    within: 100,
+    finds: /lacks what it is to go on with|goes on with what was not saved whole/,
+    plan: planSuspends,
+  },
+  "a host that does not account for what it saves": {
+    guards: { ...GUARDS, ledger: (watch) => (life, options) => new ForgetfulLedger(life, options, watch) },
+    within: 20,
+    finds: /MB saved, and 0 MB in the ledger/,
+    plan: planSuspends,
+  },
+  "a host that keeps what is of no use any more": {
+    guards: { ...GUARDS, host: { ...GUARDS.host, saved: () => new HoardedVms() } },
+    within: 20,
+    finds: /saved, which no machine has/,
+    plan: planSuspends,
   },
 };
 
@@ -239,6 +265,29 @@ class CarelessHostStore extends HostStore {
       return last;
     });
   }
+}
+
+class ForgetfulLedger extends WatchedLedger {
+  override setSaved(): void {}
+}
+
+/** Suspends a machine whether it is idle or not. */
+class SleepyMachines extends Machines {
+  override suspend(
+    ...[id, org, why, , right]: Parameters<Machines["suspend"]>
+  ): ReturnType<Machines["suspend"]> {
+    return super.suspend(id, org, why, undefined, right);
+  }
+}
+
+class HalfSavedVms extends SavedVms {
+  protected override isComplete(): boolean {
+    return true;
+  }
+}
+
+class HoardedVms extends SavedVms {
+  override drop(): void {}
 }
 
 /** Believes whoever says that a machine is idle. */

@@ -75,8 +75,12 @@ export class Fleet {
       ledger: guards.ledger(this.watch),
       ...guards.host,
     };
+    const disks = new Random(world.seed, "disks");
     this.hosts = Array.from({ length: random.whole(2, 4) }, (_, i) => {
-      const capacity = { cpus: random.whole(2, 6), memoryMb: 256 * random.whole(4, 12), diskMb: 4_096 };
+      const capacity = {
+        ...{ cpus: random.whole(2, 6), memoryMb: 256 * random.whole(4, 12) },
+        diskMb: disks.pick([4_096, 6_144, 16_384]),
+      };
       return new SimHost(world, i + 1, capacity, surroundings);
     });
     this.users = new Users(world, this.net, this.apis, WISHES_MS);
@@ -116,6 +120,9 @@ export class Fleet {
       host.images.isAway = false;
       host.vms.fails = 0;
       host.vms.clings = 0;
+      host.vms.saveFails = 0;
+      host.vms.saveDrags = 0;
+      host.vms.resumeFails = 0;
     }
     for (const process of this.world.processes) {
       process.pausedUntilMs = 0;

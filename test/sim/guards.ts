@@ -7,6 +7,7 @@ import { Proxies } from "../../src/hostd/proxies/proxies.ts";
 import type { ReservationStore } from "../../src/scheduler/reservations/reservation-store.ts";
 import type { ApiSurroundings } from "./services/api.ts";
 import type { HostSurroundings } from "./services/host.ts";
+import { SavedVms } from "./services/saved.ts";
 import type { Redis } from "./stores/redis.ts";
 import type { Watch } from "./watch.ts";
 import { currentLife, type Life } from "./world/world.ts";
@@ -16,7 +17,7 @@ export interface Guards {
   store(life: Life, redis: Redis): ReservationStore;
   ledger(watch: Watch): (life: Life, options: LedgerOptions) => Ledger;
   readonly api: Pick<ApiSurroundings, "saga" | "hostStore" | "sagaStore" | "sweeps" | "acquireTools">;
-  readonly host: Pick<HostSurroundings, "ids" | "machines" | "proxies">;
+  readonly host: Pick<HostSurroundings, "ids" | "machines" | "proxies" | "saved">;
 }
 
 /** The real ones. */
@@ -34,6 +35,7 @@ export const GUARDS: Guards = {
     ids: (machines) => Ids.following(machines),
     machines: (parts) => new Machines(parts),
     proxies: (options) => new Proxies(options),
+    saved: () => new SavedVms(),
   },
 };
 
@@ -42,6 +44,8 @@ export class WatchedLedger extends Ledger {
   readonly #life: Life;
   readonly #watch: Watch;
   readonly #graceMs: number;
+  /** Disk of saved VMs, by machine. */
+  readonly #savedMb = new Map<string, number>();
 
   constructor(life: Life, options: LedgerOptions, watch: Watch) {
     super(options);
@@ -68,6 +72,22 @@ export class WatchedLedger extends Ledger {
   /** The epoch that an award is taken for: its own. */
   protected epochOf(_reservationId: string, epoch: bigint): bigint {
     return epoch;
+  }
+
+  override restore(...asked: Parameters<Ledger["restore"]>): void {
+    super.restore(...asked);
+    const [machineId, , { savedMb = 0 }] = asked;
+    this.#savedMb.set(machineId, savedMb);
+  }
+
+  override setSaved(machineId: string, megabytes: number): void {
+    super.setSaved(machineId, megabytes);
+    this.#savedMb.set(machineId, megabytes);
+  }
+
+  /** The disk that a machine has for what is saved of it, in MB. */
+  savedMb(machineId: string): number {
+    return this.#savedMb.get(machineId) ?? 0;
   }
 
   override undoAward(...asked: Parameters<Ledger["undoAward"]>): void {

@@ -1,9 +1,9 @@
 import type { Host } from "../../src/hostd/hostd.ts";
-import type { Machine } from "../../src/hostd/machines/machine.ts";
+import { type Machine, savedMbOf } from "../../src/hostd/machines/machine.ts";
 import { isActive } from "../../src/hostd/machines/states.ts";
 import { expectedPins } from "../../src/hostd/operations/reconcile.ts";
 import type { Fleet } from "./fleet.ts";
-import { checkPrograms, unsettledAcquires, unsettledMachines } from "./machine-invariants.ts";
+import { checkPrograms, checkSaved, unsettledAcquires, unsettledMachines } from "./machine-invariants.ts";
 import type { SimHost } from "./services/host.ts";
 import { keyOf } from "./services/images.ts";
 import type { Process } from "./world/world.ts";
@@ -29,6 +29,7 @@ function checkHost(fleet: Fleet, { name, number, now, capacity, vms }: SimHost):
     watch.violated(`the VMs of ${name} have ${used.cpus} CPUs and ${used.memoryMb} MB, more than there is`);
   if (!now?.isServing) return;
   checkPrograms(watch, now.store.all(), vms);
+  checkSaved(watch, now.store.all(), vms, now.host.ledger);
   const { held, allocated } = now.host.ledger.sums();
   for (const what of ["cpus", "memoryMb", "diskMb"] as const) {
     const sum = held[what] + allocated[what];
@@ -126,12 +127,15 @@ function unsettledHost(fleet: Fleet, { name, now, vms, images }: SimHost): reado
   const owned = new Set(here.flatMap(({ vmId }) => vmId ?? []));
   for (const id of vms.ids()) if (!owned.has(id)) wrong.push(`${name} has VM ${id} of no machine`);
   for (const id of owned) if (!vms.ids().includes(id)) wrong.push(`${name} lacks VM ${id}`);
+  const saved = new Set(here.flatMap(({ saved: of, snapshot }) => [of?.vmId, snapshot?.name]));
+  for (const each of vms.saved.names())
+    if (!saved.has(each)) wrong.push(`${name} has ${each} saved, which no machine has`);
   const pins = new Set(expectedPins(here).map(keyOf));
   for (const pin of images.pins) if (!pins.has(pin)) wrong.push(`${pin} is pinned on ${name}`);
   for (const pin of pins) if (!images.pins.has(pin)) wrong.push(`${pin} is not pinned on ${name}`);
   if (store.acknowledged < store.sequence) wrong.push(`${name} has changes to tell`);
   const { held, allocated } = host.ledger.sums();
-  const diskMb = here.reduce((sum, { spec }) => sum + spec.resources.diskMb, 0);
+  const diskMb = here.reduce((sum, each) => sum + each.spec.resources.diskMb + savedMbOf(each), 0);
   if (held.memoryMb > 0) wrong.push(`${name} holds ${held.memoryMb} MB`);
   if (allocated.diskMb !== diskMb)
     wrong.push(`${name} has ${allocated.diskMb} MB of disk allocated for ${diskMb}`);

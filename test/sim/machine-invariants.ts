@@ -1,21 +1,59 @@
 import { machineFromProto } from "../../src/api/machines/convert-machine.ts";
 import type { Machine as ApiMachine } from "../../src/api/machines/machine.ts";
+import type { Ledger } from "../../src/hostd/capacity/ledger.ts";
 import { machineToProto } from "../../src/hostd/convert-machine.ts";
 import type { Machine } from "../../src/hostd/machines/machine.ts";
 import { nextDue } from "../../src/hostd/machines/own-starts/due.ts";
+import { snapshotName } from "../../src/hostd/operations/saves/snapshots.ts";
 import type { Fleet } from "./fleet.ts";
+import { WatchedLedger } from "./guards.ts";
 import type { SimHost } from "./services/host.ts";
+import type { Saved } from "./services/saved.ts";
 import type { Vms } from "./services/vms.ts";
 import type { Watch } from "./watch.ts";
 
 /** After every event: what runs for a started machine is the version that it is said to have. */
 export function checkPrograms(watch: Watch, machines: Iterable<Machine>, vms: Vms): void {
   for (const { id, state, spec, vmId } of machines) {
-    if (state !== "started" || vmId === undefined) continue;
+    if ((state !== "started" && state !== "suspending") || vmId === undefined) continue;
     const running = vms.running(vmId)?.["FLY_MACHINE_VERSION"];
     if (running !== undefined && running !== spec.instanceId)
       watch.violated(`machine ${id} has the version ${spec.instanceId} and runs ${running}`);
   }
+}
+
+/** After every event: what machines need to go on is there, whole, and has its place in the ledger. */
+export function checkSaved(watch: Watch, machines: Iterable<Machine>, vms: Vms, ledger: Ledger): void {
+  for (const machine of machines) {
+    const { id, state, vmId, saved, snapshot } = machine;
+    if (state === "destroyed") continue;
+    if (state === "suspended") {
+      const running = [...(vmId === undefined ? [] : [vmId]), ...vms.runningOf(id)];
+      if (running.length > 0) watch.violated(`machine ${id} is suspended, and has the VM ${running.join()}`);
+      if (!saved || !vms.saved.get(saved.vmId)?.isWhole)
+        watch.violated(`machine ${id} is suspended, and lacks what it is to go on with`);
+    }
+    const version = snapshot?.name ? versionOf(vms.saved.get(snapshot.name)) : undefined;
+    if (snapshot?.name && version !== snapshot.instanceId)
+      watch.violated(`the snapshot of machine ${id} is of ${snapshot.instanceId}, and ${version} is saved`);
+    if (!(ledger instanceof WatchedLedger)) continue;
+    const megabytes = savedMb(machine, vms);
+    if (megabytes > ledger.savedMb(id))
+      watch.violated(`machine ${id} has ${megabytes} MB saved, and ${ledger.savedMb(id)} MB in the ledger`);
+  }
+}
+
+/** The disk of what a machine needs, or is saving. What is of no use any more is about to go. */
+function savedMb({ vmId, saved, snapshot }: Machine, vms: Vms): number {
+  const kept = [saved?.vmId, snapshot?.name].map((name) => vms.saved.get(name ?? ""));
+  const drafts = (vmId === undefined ? [] : [vmId, snapshotName(vmId)]).map((name) => vms.saved.get(name));
+  const all = new Set([...kept, ...drafts.filter((draft) => draft?.isWhole === false)]);
+  const sizes = [...all].map((each) => each?.megabytes ?? 0);
+  return sizes.reduce((sum, size) => sum + size, vmId === undefined ? 0 : vms.resumedMb(vmId));
+}
+
+function versionOf(saved: Saved | undefined): string | undefined {
+  return saved?.env["FLY_MACHINE_VERSION"];
 }
 
 /** What of machines is not yet as it must be some time after the last fault, in words. */
@@ -102,6 +140,7 @@ const PASSING: ReadonlySet<string> = new Set([
   "stopping",
   "restarting",
   "updating",
+  "suspending",
   "destroying",
 ]);
 

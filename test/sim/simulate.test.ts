@@ -10,6 +10,7 @@ import {
   planProxies,
   planRestarts,
   planRestores,
+  planSuspends,
 } from "./faults/plans.ts";
 import { firstFailing } from "./first-failing.ts";
 import { simulate } from "./simulate.ts";
@@ -35,6 +36,7 @@ test.each([
   ["hosts die while they change machines, and their clocks are other ones then", planDeathsInChanges],
   ["hours pass at once, and what is scheduled is due", planHours],
   ["proxies use machines, stop idle ones, and are lost", planProxies],
+  ["machines are suspended, saved and resumed while hosts die", planSuspends],
   ["users acquire machines, and apis and hosts die meanwhile", planAcquires],
 ])("every invariant holds while %s", async (_what, plan) => {
   expect(await firstFailing(40, { plan })).toBeUndefined();

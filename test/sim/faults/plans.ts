@@ -2,6 +2,7 @@ import type { Fleet } from "../fleet.ts";
 import { TTL_MS } from "../services/scheduler.ts";
 import { pair } from "../world/network.ts";
 import { Random } from "../world/random.ts";
+import type { Process } from "../world/world.ts";
 import { HOUR_MS, soon } from "./random-faults.ts";
 
 /** How long apis go on ending in {@link planForgottenAwards}. */
@@ -158,6 +159,37 @@ export function planProxies(fleet: Fleet, untilMs: number): void {
       world.after(undefined, atMs + soon(random, 40_000), () => net.cut.delete(name));
     }
   }
+}
+
+/**
+ * Another plan: users suspend machines more than anything else, many are saved for later starts, proxies suspend idle ones, and hosts die
+ * meanwhile: at any change, and in the moment in which something has been saved and nobody knows.
+ */
+export function planSuspends(fleet: Fleet, untilMs: number): void {
+  const { world, hosts, users, histories } = fleet;
+  const random = new Random(world.seed, "suspends of the plan");
+  users.suspendMuch();
+  fleet.useProxies(random.whole(0, 2), untilMs);
+  const dies = (process: Process, killMs: number) => {
+    if (world.nowMs > untilMs) return;
+    world.after(undefined, killMs, () => process.kill());
+    world.after(undefined, killMs + soon(random, 2_000), () => process.start());
+  };
+  const [atChange, whenSaved] = [random.pick([0, 0.02, 0.1]), random.pick([0, 0.2])];
+  for (const { vms, process } of hosts) {
+    vms.fails = random.pick([0, 0.1]);
+    vms.ends = random.pick([0, 0.2]);
+    vms.clings = random.pick([0, 0, 0.2]);
+    vms.saveFails = random.pick([0, 0.2]);
+    vms.saveDrags = random.pick([0, 0.2]);
+    vms.resumeFails = random.pick([0, 0.2]);
+    vms.onSaved = () => {
+      if (random.chance(whenSaved)) dies(process, random.between(0, 0.02));
+    };
+  }
+  histories.onChange = ({ process }) => {
+    if (random.chance(atChange)) dies(process, soon(random, 200));
+  };
 }
 
 /** Another plan: hours pass at once, so that what is scheduled is due, and hosts die about then. */

@@ -121,6 +121,9 @@ export function planFaults(fleet: Fleet, untilMs: number): void {
     host.vms.fails = rarely(0.3);
     host.vms.ends = rarely(0.5);
     host.vms.clings = rarely(0.3);
+    host.vms.saveFails = rarely(0.3);
+    host.vms.saveDrags = rarely(0.3);
+    host.vms.resumeFails = rarely(0.3);
   }
 }
 

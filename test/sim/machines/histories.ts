@@ -34,8 +34,10 @@ interface History {
   /** Configurations by version, of those that were current. */
   readonly configs: Map<string, MachineConfig>;
   readonly retries: Retries;
-  /** The last stop that was answered: nothing starts the machine but what came after it. */
+  /** The last stop or suspend that was answered: nothing starts the machine but what came after it. */
   stopNumber: number | undefined;
+  /** Whether that was a stop: it leaves nothing to go on with. */
+  isStopped: boolean;
   /** As it was before an update that may be rolled back. */
   beforeUpdate: Machine | undefined;
   /** The version that a rollback has brought back, and that is to run. */
@@ -44,6 +46,12 @@ interface History {
 
 /** What a machine passes through that is to run. */
 const TO_RUN: ReadonlySet<string> = new Set(["starting", "restarting", "updating"]);
+
+/** After these nothing of before starts the machine. A second one only hurries, or joins, the first. */
+const ENDS: Readonly<Record<string, "stopping" | "suspending">> = {
+  stop: "stopping",
+  suspendMachine: "suspending",
+};
 
 /** These take effect when they arrive: what is under way is cut short. */
 const AT_ONCE: ReadonlySet<string> = new Set(["stop", "destroy"]);
@@ -84,15 +92,15 @@ export class Histories {
     const accepted: Accepted = { ...order, method, number: ++this.#number, isForbidden, hasBegun: false };
     this.#orders.set(call, accepted);
     const stops = this.#stopsUnderWay;
-    // A second stop only hurries the first one.
-    const joins = stops.has(life, machineId) || read()?.state === "stopping";
-    const result = await (method === "stop" ? stops.during(life, machineId, work) : work());
+    const passing = ENDS[method];
+    const joins = stops.has(life, machineId) || read()?.state === passing;
+    const result = await (passing ? stops.during(life, machineId, work) : work());
     // A release may have been under way.
     if (isForbidden && held()?.nonce === before.nonce)
       this.#watch.violated(
         `${method} of ${machineId} was done without the nonce of the lease that ${before.owner} holds`,
       );
-    if (method === "stop" && !joins) this.#stopped(machineId, accepted.number);
+    if (passing && !joins) this.#stopped(machineId, accepted);
     return result;
   }
 
@@ -131,10 +139,14 @@ export class Histories {
     this.versions.set(id, known.add(spec.instanceId));
   }
 
-  /** A program begins to run. `machine`: as its host has it; `others`: programs of it that run. */
-  ran(vmId: string, version: string, machine: Machine | undefined, others: readonly string[]): void {
-    if (others.length > 0)
-      this.#watch.violated(`${vmId} runs while ${others.join(" and ")} of the same machine does`);
+  /** A program runs, or goes on. `others`: programs of the same machine that do. */
+  runs(vmId: string, others: readonly string[]): void {
+    if (others.length === 0) return;
+    this.#watch.violated(`${vmId} runs while ${others.join(" and ")} of the same machine does`);
+  }
+
+  /** A VM begins to run a program, which may be one that was saved. `machine`: as its host has it. */
+  begins(vmId: string, version: string, machine: Machine | undefined): void {
     if (!machine) this.#watch.violated(`${vmId} runs, and its machine is not stored`);
     else if (machine.spec.instanceId !== version)
       this.#watch.violated(`${vmId} runs the version ${version}; its machine has ${machine.spec.instanceId}`);
@@ -142,14 +154,21 @@ export class Histories {
       this.#watch.violated(`${vmId} runs the version ${version}, which its machine never had`);
   }
 
+  /** A host does with its VMs what it must not. */
+  misused(what: string): void {
+    this.#watch.violated(what);
+  }
+
   /** The version that a rollback has brought back and that has not run yet, though nothing has come between. */
   owed(machineId: string): string | undefined {
     return this.#histories.get(machineId)?.owed;
   }
 
-  #stopped(machineId: string, number: number): void {
+  #stopped(machineId: string, { number, method }: Accepted): void {
     const history = this.#histories.get(machineId);
-    if (history) history.stopNumber = Math.max(history.stopNumber ?? 0, number);
+    if (!history || number < (history.stopNumber ?? 0)) return;
+    history.stopNumber = number;
+    history.isStopped = method === "stop";
   }
 
   /** The version changes by an update, to a later one, or back by its rollback. A configuration never changes but for its metadata. */
@@ -210,16 +229,19 @@ export class Histories {
     this.#watch.violated(`the lease of ${after.id} that ${held.owner} holds was changed by ${order?.method}`);
   }
 
-  /** After a stop that was answered only what came later starts the machine, or its schedule. */
+  /** After a stop or suspend that was answered only what came later starts the machine, or its schedule. */
   #checkStart(history: History, before: Machine, after: Machine, order: Accepted | undefined): void {
-    const { stopNumber } = history;
+    const { stopNumber, isStopped } = history;
     const { id, state, startCause } = after;
-    if (stopNumber === undefined || state === before.state || !TO_RUN.has(state)) return;
+    if (stopNumber === undefined || state === before.state) return;
+    if (state === "suspended" && isStopped)
+      this.#watch.violated(`machine ${id} was stopped, and can go on where it was`);
+    if (!TO_RUN.has(state)) return;
     // What it has begun another life of its host goes on with.
     const isLater = order !== undefined && order.number > stopNumber;
     if (!isLater && state === "starting" && startCause !== "schedule")
       this.#watch.violated(
-        `machine ${id} was stopped, and ${order?.method ?? startCause} of before starts it`,
+        `machine ${id} was ${isStopped ? "stopped" : "suspended"}, and ${order?.method ?? startCause} of before starts it`,
       );
     if (isLater || state === "starting") history.stopNumber = undefined;
   }
@@ -229,7 +251,7 @@ export class Histories {
     if (known) return known;
     const history: History = {
       ...{ configs: new Map(), retries: new Retries() },
-      ...{ stopNumber: undefined, beforeUpdate: undefined, owed: undefined },
+      ...{ stopNumber: undefined, isStopped: false, beforeUpdate: undefined, owed: undefined },
     };
     this.#histories.set(id, history);
     return history;

@@ -13,15 +13,21 @@ interface Open {
   readonly isRelied: () => boolean;
 }
 
-/** Looks on at requests and stops: no request may meet a machine that is stopped for being idle. */
+/** How a machine is told that is on its way to rest, by what event that begins, and the word for it. */
+const RESTING = [
+  { state: "stopping", type: "stop", word: "stopped" },
+  { state: "suspending", type: "suspend", word: "suspended" },
+] as const;
+
+/** Looks on at requests, stops and suspends: no request may meet a machine that is stopped or suspended for being idle. */
 export class Requests {
   readonly #watch: Watch;
   readonly #open = new Map<string, Set<Open>>();
-  /** Stops that hosts are storing. */
-  readonly #stopping = new Map<string, RequestedHost>();
-  /** How many requests have begun, and how many idle stops: a plan without them shows nothing. */
+  /** Stops and suspends that hosts are storing. */
+  readonly #leaving = new Map<string, RequestedHost>();
+  /** How many requests have begun, and how many stops and suspends: a plan without them shows nothing. */
   begun = 0;
-  stops = 0;
+  rests = 0;
 
   constructor(watch: Watch) {
     this.#watch = watch;
@@ -31,11 +37,12 @@ export class Requests {
   begin(host: RequestedHost, machineId: string, isRelied: () => boolean): () => void {
     this.begun += 1;
     const machine = host.now?.store.get(machineId);
-    const isStopping =
-      this.#stopping.get(machineId) === host ||
-      (machine?.state === "stopping" &&
-        machine.events.find(({ type }) => type === "stop")?.source === "proxy");
-    if (isStopping) this.#watch.violated(`a request meets ${machineId}, which is stopped for being idle`);
+    const resting = RESTING.find(({ state }) => state === machine?.state);
+    const last = machine?.events.find(({ type, source }) => type === resting?.type && source !== "hostd");
+    if (this.#leaving.get(machineId) === host || last?.source === "proxy")
+      this.#watch.violated(
+        `a request meets ${machineId}, which is ${resting?.word ?? "ended"} for being idle`,
+      );
     const request = { isRelied };
     const open = this.#open.get(machineId) ?? new Set();
     this.#open.set(machineId, open.add(request));
@@ -44,13 +51,14 @@ export class Requests {
 
   /** A host is about to store a change. */
   changing(host: RequestedHost, { machine, event }: Change): void {
-    this.#stopping.delete(machine.id);
-    if (machine.state !== "stopping" || event?.type !== "stop" || event.source !== "proxy") return;
-    this.stops += 1;
-    this.#stopping.set(machine.id, host);
-    host.now?.life.onDeath(() => this.#stopping.delete(machine.id));
+    this.#leaving.delete(machine.id);
+    const resting = RESTING.find(({ state, type }) => state === machine.state && type === event?.type);
+    if (!resting || event?.source !== "proxy") return;
+    this.rests += 1;
+    this.#leaving.set(machine.id, host);
+    host.now?.life.onDeath(() => this.#leaving.delete(machine.id));
     for (const request of this.#open.get(machine.id) ?? [])
       if (request.isRelied())
-        this.#watch.violated(`${machine.id} is stopped for being idle, and has a request`);
+        this.#watch.violated(`${machine.id} is ${resting.word} for being idle, and has a request`);
   }
 }

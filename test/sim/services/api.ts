@@ -22,6 +22,7 @@ import { hostEventsFromProto } from "../../../src/api/hosts/service-host-reports
 import { type LeaseRequest, Leases } from "../../../src/api/leases/leases.ts";
 import {
   type CordonOptions,
+  type Leased,
   MachineChanges,
   type MetadataChange,
   type RestartOptions,
@@ -176,6 +177,10 @@ export function startApi(life: Life, around: ApiSurroundings): void {
     restartMachine: (use: Use<RestartOptions>, call) => {
       const [id, caller] = of(use, call);
       return changes.restart(id, use.options, caller);
+    },
+    suspendMachine: (use: Use<Leased>, call) => {
+      const [id, caller] = of(use, call);
+      return changes.suspend(id, use.options, caller);
     },
     signalMachine: (use: Use<SignalOptions>, call) => {
       const [id, caller] = of(use, call);

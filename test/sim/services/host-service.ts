@@ -14,6 +14,7 @@ import type {
   RestartMachineRequest,
   SetMachineCordonRequest,
   SignalMachineRequest,
+  SuspendMachineRequest,
   UpdateMachineRequest,
   UpdateMetadataRequest,
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
@@ -24,6 +25,7 @@ import {
   newLeaseFromProto,
   restartFromProto,
   signalFromProto,
+  suspendFromProto,
   updateFromProto,
 } from "../../../src/hostd/convert-request.ts";
 import { type Machine, machineId } from "../../../src/hostd/machines/machine.ts";
@@ -80,6 +82,11 @@ export function hostHandlers(parts: HostParts): Readonly<Record<string, Handler>
         const why = { source: "proxy", message: "" } as const;
         await machines.stopIdle(machineId(id), "", { why }, unusedForMs, {});
       }),
+    suspendIdle: ({ machineId: id, unusedForMs }: { machineId: string; unusedForMs: number }) =>
+      inOrder({ machineId: id, nonce: "" }, async () => {
+        const why = { source: "proxy", message: "" } as const;
+        await machines.suspend(machineId(id), "", why, unusedForMs, {});
+      }),
     destroy: (request: Target & DestroyOptions) => {
       const { machineId: id, org, leaseNonce: nonce = "" } = request;
       const { force, ignoreMissing = false, ignoreLease = false } = request;
@@ -113,6 +120,15 @@ function changeHandlers(parts: HostParts): Readonly<Record<string, Handler>> {
       return inOrder({ ...req, ...right }, async () =>
         told(await machines.restart(machineId(req.machineId), req.org, restartFromProto(req), right)),
       );
+    },
+    suspendMachine: (req: SuspendMachineRequest) => {
+      const right = { nonce: req.leaseNonce };
+      const { why, unusedForMs } = suspendFromProto(req);
+      return inOrder({ ...req, ...right }, async () => {
+        const id = machineId(req.machineId);
+        const { machine } = await machines.suspend(id, req.org, why, unusedForMs, right);
+        return told(machine);
+      });
     },
     signalMachine: (req: SignalMachineRequest) => {
       const right = { nonce: req.leaseNonce };

@@ -28,6 +28,7 @@ import type { Network } from "../world/network.ts";
 import { type Life, Process, type World } from "../world/world.ts";
 import { hostHandlers } from "./host-service.ts";
 import { ImageCache } from "./images.ts";
+import type { SavedVms } from "./saved.ts";
 import { openStream, type Server } from "./streams.ts";
 import { Vms } from "./vms.ts";
 
@@ -49,6 +50,8 @@ export interface HostSurroundings {
   readonly ids: (machines: Iterable<Machine>) => Ids;
   readonly machines: (parts: MachinesParts) => Machines;
   readonly proxies: (options: UsesOptions) => Proxies;
+  /** The saved VMs of a host, or ones that are not kept as they must be. */
+  readonly saved: () => SavedVms;
   /** A ledger of a life: the real one, or one whose guard is broken. */
   readonly ledger: (life: Life, options: LedgerOptions) => Ledger;
 }
@@ -82,18 +85,21 @@ export class SimHost {
     this.name = `host-${number}`;
     this.capacity = capacity;
     this.disk = new Disk(world, this.name);
-    this.vms = new Vms(world, this.name);
+    this.vms = new Vms(world, this.name, surroundings.saved());
     this.images = new ImageCache(world, this.name);
     this.#surroundings = surroundings;
     this.process = new Process(world, this.name, (life) => void this.#live(life));
-    this.vms.onRun = (vmId) => this.#ran(vmId);
+    this.vms.onRun = (vmId, begins) => this.#runs(vmId, begins);
+    this.vms.onMisuse = (what) => surroundings.histories.misused(what);
   }
 
-  #ran(vmId: string): void {
+  #runs(vmId: string, begins: boolean): void {
+    const { histories } = this.#surroundings;
     const id = machineOfVm(vmId);
-    const { FLY_MACHINE_VERSION: version = "" } = this.vms.running(vmId) ?? {};
     const others = this.vms.runningOf(id).filter((other) => other !== vmId);
-    this.#surroundings.histories.ran(vmId, version, this.now?.store.get(id), others);
+    histories.runs(vmId, others);
+    const { FLY_MACHINE_VERSION: version = "" } = this.vms.running(vmId) ?? {};
+    if (begins) histories.begins(vmId, version, this.now?.store.get(id));
   }
 
   async #live(life: Life): Promise<void> {

@@ -53,14 +53,14 @@ class Link {
   }
 }
 
-/** A proxy as src/proxy is one towards hosts: it uses, starts and stops machines, and has requests for them. */
+/** A proxy as src/proxy is one towards hosts: it uses, starts, stops and suspends machines, and has requests for them. */
 export class SimProxy {
   readonly process: Process;
   readonly #net: Network;
   readonly #requests: Requests;
   readonly #random: Random;
 
-  /** @param untilMs it has requests, and stops machines, until then */
+  /** @param untilMs it has requests, and stops or suspends machines, until then */
   constructor(
     world: World,
     name: string,
@@ -174,7 +174,7 @@ export class SimProxy {
     });
   }
 
-  /** Asks for stops of machines that look idle. */
+  /** Asks for stops and suspends of machines that look idle. */
   async #stop({ world }: Life, host: SimHost, link: Link, untilMs: number): Promise<void> {
     while (world.nowMs < untilMs) {
       await sleep(this.#random.between(0, 2_000));
@@ -186,7 +186,8 @@ export class SimProxy {
         machineId: this.#random.pick(idle),
         unusedForMs: this.#random.pick([0, 0, 500, 3_000]),
       };
-      await this.#net.call(host.process, "stopIdle", request, { timeoutMs: 10_000 }).catch(() => undefined);
+      const method = this.#random.pick(["stopIdle", "suspendIdle"]);
+      await this.#net.call(host.process, method, request, { timeoutMs: 10_000 }).catch(() => undefined);
     }
   }
 }

@@ -12,7 +12,13 @@ export type Ask = <Res>(method: string, request: unknown, timeoutMs: number) => 
 /** What somebody can ask of a machine, the likely more than once. */
 const USES = [
   ...["start", "start", "start", "stop", "stop", "restart", "update", "update", "update"],
-  ...["lease", "lease", "lease", "cordon", "metadata", "signal"],
+  ...["lease", "lease", "lease", "cordon", "metadata", "signal", "suspend", "suspend"],
+] as const;
+
+/** What is asked of one that is to rest often. */
+const RESTS = [
+  ...["start", "start", "start", "suspend", "suspend", "suspend", "suspend"],
+  ...["stop", "restart", "update", "lease", "signal"],
 ] as const;
 
 /** One of those who use a machine. They know of each other only by what they are answered. */
@@ -26,8 +32,11 @@ export class Actor {
   /** Versions that it has seen, the newest last. */
   readonly #versions: string[];
   #config: MachineConfig;
+  readonly #uses: readonly (typeof USES)[number][];
 
-  constructor(name: string, machine: Machine, random: Random, ask: Ask) {
+  /** @param suspendsMuch whether it has the machine suspended more than anything else */
+  constructor(name: string, machine: Machine, random: Random, ask: Ask, suspendsMuch: boolean) {
+    this.#uses = suspendsMuch ? RESTS : USES;
     this.#name = name;
     this.#machine = machine;
     this.#random = random;
@@ -47,11 +56,13 @@ export class Actor {
   async #once(): Promise<void> {
     const random = this.#random;
     const leaseNonce = this.#shown();
-    switch (random.chance(0.03) ? "destroy" : random.pick(USES)) {
+    switch (random.chance(0.03) ? "destroy" : random.pick(this.#uses)) {
       case "start":
         return this.#call("startMachine", leaseNonce === "" ? {} : { leaseNonce });
       case "stop":
         return this.#call("stopMachine", { leaseNonce });
+      case "suspend":
+        return this.#call("suspendMachine", { leaseNonce });
       case "restart":
         return this.#call("restartMachine", { signal: "", forceStop: random.chance(0.3), leaseNonce });
       case "update":

@@ -46,7 +46,8 @@ export class Users {
   /** Whether their machines are to be apart: never two on one host. */
   readonly wantDistinct: boolean;
   /** Whether they do more with their machines than start, stop and destroy them. */
-  readonly #areBusy: boolean;
+  #areBusy: boolean;
+  #suspendMuch = false;
 
   /** @param untilMs by when all wishes have been made */
   constructor(world: World, net: Network, apis: readonly Process[], untilMs: number) {
@@ -78,6 +79,12 @@ export class Users {
       const request = acquireRequest(random);
       this.acquires.push(new AcquireWish(`key-${i}`, atMs, request, random));
     }
+  }
+
+  /** Has them suspend and start machines more than anything else. Before they begin. */
+  suspendMuch(): void {
+    this.#areBusy = true;
+    this.#suspendMuch = true;
   }
 
   #wish(world: World, index: number, untilMs: number): Wish {
@@ -119,7 +126,8 @@ export class Users {
   }
 
   async #create(wish: Wish): Promise<Machine | undefined> {
-    const { request, requestId } = wish;
+    const { requestId } = wish;
+    const request = this.#suspendMuch ? restful(wish.request) : wish.request;
     const call: CreateCall = { request, requestId };
     const tries = requestId === undefined ? 1 : MAX_TRIES;
     for (let attempt = 0; attempt < tries; attempt++) {
@@ -157,13 +165,20 @@ export class Users {
       wish.isUnwanted ||= method === "destroyMachine" || method === "updateMachine";
       return this.#ask<Res>(method, request, timeoutMs);
     };
-    const actors = ["ann", "bob"].map((name) => new Actor(name, machine, random, ask));
+    const actors = ["ann", "bob"].map((name) => new Actor(name, machine, random, ask, this.#suspendMuch));
     await Promise.all(actors.map((actor) => actor.use(random.whole(1, 10))));
   }
 
   #ask<Res>(method: string, request: unknown, timeoutMs: number): Promise<Res> {
     return this.#net.call<Res>(this.#random.pick(this.#apis), method, request, { timeoutMs });
   }
+}
+
+/** A machine that runs for long, and is saved for its starts if its name says so. */
+function restful(request: CreateRequest): CreateRequest {
+  const { env: _, autoDestroy: _auto, ...config } = request.config;
+  const isSaved = /[13579]$/.test(request.name);
+  return { ...request, config: { ...config, env: {}, ...(isSaved ? { snapshot: "ready" } : {}) } };
 }
 
 /** A small machine that runs until it is stopped. */
