@@ -13,6 +13,7 @@
  *   restarting --> stopping, stopped    a stop
  *   restarting --> failed               there was no room for it, or the limit of retries is reached
  *   created, started, stopped, failed, restarting --> updating
+ *   suspending --> updating             an earlier hostd's suspend, whose VM could not be taken over
  *   starting --> updating               the new version cannot be started: the old one comes back
  *   updating --> starting               the version that is to run is there
  *   updating --> stopping, stopped      a stop
@@ -38,7 +39,7 @@ const NEXT: Readonly<Record<MachineState, readonly MachineState[]>> = {
   stopping: ["stopped", "destroying"],
   stopped: ["starting", "updating", "destroying"],
   failed: ["starting", "stopped", "updating", "destroying"],
-  suspending: ["suspended", "started", "stopping", "stopped", "restarting", "destroying"],
+  suspending: ["suspended", "started", "stopping", "stopped", "restarting", "updating", "destroying"],
   suspended: ["starting", "stopped", "updating", "destroying"],
   restarting: ["starting", "stopping", "stopped", "failed", "updating", "destroying"],
   updating: ["starting", "stopping", "stopped", "created", "failed", "destroying"],

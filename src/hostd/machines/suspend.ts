@@ -33,10 +33,13 @@ export function suspendFailed(machine: Machine, reason: string, message: string,
   return withEvent(move(machine, "started", at), event, at);
 }
 
-/** Records that hostd ended before a saved machine went on: it is as it was. */
+/** Records that hostd ended before a saved machine went on: it is as it was. A start by its schedule becomes due again. */
 export function resumeInterrupted(machine: Machine, at: Stamp): Change {
-  const { vmId: _vm, startCause: _cause, startCaller: _caller, ...next } = move(machine, "suspended", at);
-  const message = "the host's daemon restarted before it went on; start it again";
+  const { vmId: _vm, startCause, startCaller: _caller, ...rest } = move(machine, "suspended", at);
+  const isDue = startCause === "schedule" && machine.scheduledAtMs !== undefined;
+  const next = { ...rest, ...(isDue ? { scheduledAtMs: at.nowMs } : {}) };
+  const then = isDue ? "it is started again" : "start it again";
+  const message = `the host's daemon restarted before it went on; ${then}`;
   return withEvent(next, { type: "failure", source: "hostd", reason: "START_INTERRUPTED", message }, at);
 }
 

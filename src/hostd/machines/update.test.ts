@@ -30,7 +30,23 @@ test("a scheduled start that a restart of the daemon interrupts is made up for a
   const scheduled = { scheduledAtMs: 3_605_000, startCause: "schedule" as const, vmId: "vm" };
 
   const { machine } = startInterrupted(machineIn("starting", scheduled), AT);
+  const saved = { vmId: "saved", bytes: 8 };
+  const { machine: suspended } = startInterrupted(machineIn("starting", { ...scheduled, saved }), AT);
 
   expect(machine).toMatchObject({ state: "stopped", events: [{ reason: "START_INTERRUPTED" }] });
-  expect(nextDue(machine)).toEqual({ atMs: AT.nowMs, what: "schedule" });
+  expect(suspended).toMatchObject({ state: "suspended", saved, events: [{ reason: "START_INTERRUPTED" }] });
+  for (const each of [machine, suspended])
+    expect(nextDue(each)).toEqual({ atMs: AT.nowMs, what: "schedule" });
+});
+
+test("an update of a machine whose suspend an earlier hostd has left stops its VM first", () => {
+  const machine = machineIn("suspending", { vmId: "vm" });
+  const version = { ...machine.spec, instanceId: "01HF7YAT00ABCDEFGHJKMNPQRT" };
+
+  for (const skipLaunch of [true, false]) {
+    const options = { launch: false, skipLaunch, rollbackWithinMs: undefined };
+    const { machine: after } = updated(machine, version, options, { ports: [], stop: STOP }, AT);
+
+    expect(after).toMatchObject({ state: "updating", stop: STOP, update: { launch: !skipLaunch } });
+  }
 });

@@ -163,8 +163,9 @@ export function versionMismatch(
   );
 }
 
+/** One that is `suspending` has not been taken over yet: otherwise an update comes after the suspend. */
 function isRunning({ state }: Machine): boolean {
-  return state === "started" || state === "restarting";
+  return state === "started" || state === "suspending" || state === "restarting";
 }
 
 function restingState({ state }: Machine): PendingUpdate["from"] {

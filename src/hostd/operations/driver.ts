@@ -1,3 +1,4 @@
+import { logger } from "../../lib/runtime/log.ts";
 import { type Activity, allowed, decideDestroy, decidePrepare } from "../machines/decide.ts";
 import type { Machine, MachineId } from "../machines/machine.ts";
 import type { Proxies } from "../proxies/proxies.ts";
@@ -98,10 +99,24 @@ export class Driver {
     return this.#pulls.isActive;
   }
 
-  /** Ends an update, or a VM that could not be taken over, of an earlier hostd. */
+  /** Ends an update, a suspend, or a VM that could not be taken over, of an earlier hostd. */
   async #endWhatIsLeft(): Promise<void> {
-    if (this.machine.state === "updating") await this.updates.resume();
-    else await this.stops.join({});
+    const { state } = this.machine;
+    if (state === "updating") await this.updates.resume();
+    else if (state !== "suspending" || !(await this.#isTakenOver())) await this.stops.join({});
+  }
+
+  /** Waits for a take-over, after which the machine goes on or is suspended. False: it has failed. */
+  async #isTakenOver(): Promise<boolean> {
+    try {
+      await this.takeOver.run();
+    } catch (error) {
+      logger.warn("a machine could not be taken over, and is stopped", {
+        machine_id: this.machine.id,
+        error,
+      });
+    }
+    return this.machine.state !== "suspending";
   }
 
   /** Removes the machine. @throws Fault MACHINE_RUNNING */

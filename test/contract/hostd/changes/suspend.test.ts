@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { machineId } from "../../../../src/hostd/machines/machine.ts";
+import { suspending } from "../../../../src/hostd/machines/suspend.ts";
+import { SimVmm } from "../../../../src/hostd/vmm/sim/sim-vmm.ts";
+import type { Vmm } from "../../../../src/hostd/vmm/vmm.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
-import { startHost, type TestHost } from "../fixture.ts";
+import { hostFolder, startHost, type TestHost } from "../fixture.ts";
 
 const POLL = { timeout: 20_000, interval: 5 };
 const OTHER = `sha256:${"e".repeat(64)}`;
@@ -172,7 +176,39 @@ test("a restart of a suspended machine begins anew, unless the host has no room 
 
   expect(refused.state).toBe(MachineState.SUSPENDED);
   expect(machine).toMatchObject({ state: MachineState.STARTED, lastStartPath: "cold" });
-  expect(await host.sim.saved()).toEqual([]);
+  await expect.poll(() => host.sim.saved(), POLL).toEqual([]);
+});
+
+test("a start of a machine that is not taken over yet waits, and the machine goes on in the same VM", async () => {
+  const folder = hostFolder();
+  const [gate, dir] = [Promise.withResolvers<void>(), folder.path];
+  const before = await startHost({ dir });
+  const id = machineId(await running(before));
+  const vms = await before.sim.list();
+  const why = { source: "user", message: "" } as const;
+  // As hostd leaves it that dies while it saves.
+  await before.machines.driver(id).runtime.intend((machine, at) => suspending(machine, why, at));
+  await before.close(true);
+  const late = (sim: SimVmm): Vmm =>
+    Object.assign(sim, {
+      adopt: async (...asked: Parameters<Vmm["adopt"]>) => {
+        await gate.promise;
+        return SimVmm.prototype.adopt.apply(sim, asked);
+      },
+    });
+  const after = await startHost({ dir, vmm: late, limits: { takeOverMs: 1 } });
+  try {
+    const started = after.machines.start(id, "", 0);
+    gate.resolve();
+
+    expect(await started).toMatchObject({ already: true });
+    expect(await after.sim.list()).toEqual(vms);
+    expect((await after.get(id)).events.map(({ type }) => type)).not.toContain("stop");
+  } finally {
+    gate.resolve();
+    await after.close();
+    folder.remove();
+  }
 });
 
 test("the policy restarts a resumed machine when its process ends", async () => {
