@@ -123,6 +123,7 @@ export class Fleet {
       host.vms.saveFails = 0;
       host.vms.saveDrags = 0;
       host.vms.resumeFails = 0;
+      host.vms.adoptDrags = 0;
     }
     for (const process of this.world.processes) {
       process.pausedUntilMs = 0;

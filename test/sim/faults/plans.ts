@@ -183,6 +183,7 @@ export function planSuspends(fleet: Fleet, untilMs: number): void {
     vms.saveFails = random.pick([0, 0.2]);
     vms.saveDrags = random.pick([0, 0.2]);
     vms.resumeFails = random.pick([0, 0.2]);
+    vms.adoptDrags = random.pick([0, 0, 0.2]);
     vms.onSaved = () => {
       if (random.chance(whenSaved)) dies(process, random.between(0, 0.02));
     };

@@ -273,7 +273,7 @@ function isEffect(before: Machine, after: Machine, event: MachineEvent | undefin
 }
 
 function isRunning({ state }: Machine): boolean {
-  return state === "started" || state === "restarting";
+  return state === "started" || state === "suspending" || state === "restarting";
 }
 
 /** As src/hostd/machines/update.ts: what is in passing comes to rest as `stopped`. */

@@ -51,6 +51,8 @@ export class Vms {
   saveFails = 0;
   saveDrags = 0;
   resumeFails = 0;
+  /** Probability that a guest does not answer for a while when it is to be taken over. */
+  adoptDrags = 0;
   /** Called when the program of a VM begins to run there, or goes on after a save. */
   onRun: (vmId: string, begins: boolean) => void = () => {};
   /** Called when a VM has been saved, and its host is about to know. */
@@ -103,7 +105,8 @@ export class Vms {
       info: INFO,
       launch: (request, signal) => this.#launch(life, request, signal),
       adopt: async (vmId) => {
-        await this.#pause(life, this.#random.between(0.1, 2));
+        const isBusy = this.#luck.chance(this.adoptDrags);
+        await this.#pause(life, isBusy ? this.#luck.between(2_000, 30_000) : this.#random.between(0.1, 2));
         return this.#adopt(life, vmId);
       },
       save: (vmId, options, signal) => this.#save(life, vmId, options, signal),
