@@ -213,7 +213,7 @@ describe("an update", () => {
     await expect(updating).rejects.toMatchObject({ reason: "INVALID_STATE" });
     expect(machine).toMatchObject({
       state: MachineState.STOPPED,
-      events: [{ type: "stop" }, { type: "exit", instanceId }, {}, {}, {}],
+      events: [{ type: "stop" }, { type: "exit", instanceId }, {}, {}],
     });
     expect(machine?.instanceId).not.toBe(instanceId);
     expect(host.host.ledger.sums().allocated.memoryMb).toBe(0);
