@@ -151,9 +151,10 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   stack.add("watches of routes", () => routes.feed.close());
   const hosts = new Hosts(table, hostStore, clock, hostd, {
     announcement: (address) => connections.reconnect(address),
-    report: () => {
+    report: (isWhole) => {
       feed.wake();
-      routes.feed.wake();
+      // Of states, proxies hear from the hosts first.
+      if (isWhole) routes.feed.wake();
     },
   });
   const machineStore = new MachineStore(database);

@@ -19,8 +19,8 @@ const GET_HOST_TIMEOUT_MS = 2_000;
 export interface HostsListeners {
   /** A host is up. */
   readonly announcement?: (address: string) => void;
-  /** A report has been stored. */
-  readonly report?: () => void;
+  /** A report has been stored. @param isWhole whether it describes a machine whole, not only as it is now */
+  readonly report?: (isWhole: boolean) => void;
 }
 
 /** Takes announcements and reports of hosts, with or without the database. */
@@ -104,7 +104,7 @@ export class Hosts implements HostDirectory {
   /** @throws Fault `HOST_NUMBER_TAKEN`, `SEQUENCE_GAP`, `DATABASE_UNAVAILABLE` */
   async report(hostNumber: number, identity: string, changes: readonly HostEvent[]): Promise<bigint> {
     const applied = await this.#store.applyEvents(hostNumber, identity, changes);
-    this.#on.report?.();
+    this.#on.report?.(changes.some(({ reported }) => reported.kind === "whole"));
     return applied;
   }
 
