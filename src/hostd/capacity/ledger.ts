@@ -168,6 +168,12 @@ export class Ledger {
     });
   }
 
+  /** Releases disk of a machine's saved VMs. What else is allocated for them stays. */
+  releaseSaved(machineId: string, megabytes: number): void {
+    const { savedMb = 0 } = this.#allocations.get(machineId) ?? {};
+    this.setSaved(machineId, Math.max(0, savedMb - megabytes));
+  }
+
   unreserve(machineId: string): void {
     this.#allocations.change(machineId, (allocation) => {
       allocation.reserved = NOTHING;

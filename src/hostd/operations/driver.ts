@@ -10,7 +10,7 @@ import { type RemoveParts, type RemoveReason, remove } from "./remove.ts";
 import { cancelled, cutShort } from "./requests/accepted.ts";
 import { Pulls } from "./requests/pulls.ts";
 import { RequestQueue } from "./requests/request-queue.ts";
-import { dropUnused } from "./saves/saved-vms.ts";
+import { dropUnused, type SavedVmParts } from "./saves/saved-vms.ts";
 import { type SnapshotParts, Snapshots } from "./saves/snapshots.ts";
 import { Suspends, type SuspendsParts } from "./saves/suspends.ts";
 import { Restarts, type RestartsParts } from "./stops/restarts.ts";
@@ -26,6 +26,7 @@ export type DriverParts = RuntimeParts &
   RemoveParts &
   SuspendsParts &
   SnapshotParts &
+  SavedVmParts &
   TakeOverParts &
   DueParts & { readonly proxies: Proxies };
 

@@ -5,7 +5,7 @@ import type { SaveOptions, Vmm } from "../../vmm/vmm.ts";
 
 export interface SavedVmParts {
   readonly vmm: Pick<Vmm, "dropSaved">;
-  readonly ledger: Pick<Ledger, "setSaved">;
+  readonly ledger: Pick<Ledger, "releaseSaved">;
 }
 
 /** Longest time that a save takes. */
@@ -38,17 +38,19 @@ export function saveOptions(
 export function dropUnused(
   parts: SavedVmParts,
   after: Machine,
-  { saved, resumed, snapshot }: Machine,
+  before: Machine,
   untilDurable: () => Promise<void>,
 ): void {
+  const { saved, snapshot } = before;
   // One that goes on is used up already.
   const isKept = saved?.vmId === after.saved?.vmId || saved?.vmId === after.resumed?.vmId;
   const names = [
     isKept ? undefined : saved?.vmId,
     snapshot?.name === after.snapshot?.name ? undefined : snapshot?.name,
   ].flatMap((name) => name || []);
-  // What a VM was resumed from ends with it.
-  if (names.length > 0 || (resumed && !after.resumed)) parts.ledger.setSaved(after.id, savedMbOf(after));
+  // What a VM was resumed from ends with it. A save that is under way keeps what it has.
+  const freedMb = savedMbOf(before) - savedMbOf(after);
+  if (freedMb > 0) parts.ledger.releaseSaved(after.id, freedMb);
   if (names.length > 0) void drop(parts, after.id, names, untilDurable);
 }
 

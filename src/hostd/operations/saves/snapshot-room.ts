@@ -1,5 +1,5 @@
 import type { Ledger } from "../../capacity/ledger.ts";
-import { type MachineId, savedMbOf } from "../../machines/machine.ts";
+import { type Machine, type MachineId, savedMbOf } from "../../machines/machine.ts";
 import type { Store } from "../../store/store.ts";
 
 export interface SnapshotRoomParts {
@@ -23,7 +23,7 @@ export class SnapshotRoom {
 
   /**
    * Removes the snapshots of an organisation that were not used for longest, until one more fits
-   * into its share. Returns whether it does.
+   * into its share. Returns whether it does; otherwise none is removed.
    */
   make(org: string, keep: MachineId, neededMb: number): boolean {
     const limitMb = this.#parts.ledger.sums().capacity.diskMb * SNAPSHOT_SHARE;
@@ -31,15 +31,25 @@ export class SnapshotRoom {
       ({ id, spec, snapshot }) => spec.org === org && id !== keep && snapshot?.name,
     );
     const oldestFirst = others.sort((a, b) => (a.snapshot?.usedAtMs ?? 0) - (b.snapshot?.usedAtMs ?? 0));
-    let usedMb = others.reduce(
-      (sum, { snapshot }) => sum + savedMbOf({ ...(snapshot ? { snapshot } : {}) }),
-      0,
-    );
-    for (const { id, snapshot } of oldestFirst) {
+    let usedMb = others.reduce((sum, machine) => sum + sizeMb(machine), 0);
+    const dropped: MachineId[] = [];
+    for (const machine of oldestFirst) {
       if (usedMb + neededMb <= limitMb) break;
-      usedMb -= savedMbOf({ ...(snapshot ? { snapshot } : {}) });
-      this.#drop(id);
+      if (isRead(machine)) continue;
+      usedMb -= sizeMb(machine);
+      dropped.push(machine.id);
     }
-    return usedMb + neededMb <= limitMb;
+    if (usedMb + neededMb > limitMb) return false;
+    for (const id of dropped) this.#drop(id);
+    return true;
   }
+}
+
+function sizeMb({ snapshot }: Machine): number {
+  return savedMbOf({ ...(snapshot ? { snapshot } : {}) });
+}
+
+/** Whether a VM reads a snapshot: its disk would stay taken. */
+function isRead({ state, vmId, lastStartPath }: Machine): boolean {
+  return vmId !== undefined && (state === "starting" || lastStartPath === "snapshot");
 }
