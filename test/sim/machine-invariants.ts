@@ -44,12 +44,14 @@ export function checkSaved(watch: Watch, machines: Iterable<Machine>, vms: Vms, 
 }
 
 /** The disk of what a machine needs, or is saving. What is of no use any more is about to go. */
-function savedMb({ vmId, saved, snapshot }: Machine, vms: Vms): number {
+function savedMb({ state, vmId, saved, snapshot }: Machine, vms: Vms): number {
   const kept = [saved?.vmId, snapshot?.name].map((name) => vms.saved.get(name ?? ""));
   const drafts = (vmId === undefined ? [] : [vmId, snapshotName(vmId)]).map((name) => vms.saved.get(name));
   const all = new Set([...kept, ...drafts.filter((draft) => draft?.isWhole === false)]);
   const sizes = [...all].map((each) => each?.megabytes ?? 0);
-  return sizes.reduce((sum, size) => sum + size, vmId === undefined ? 0 : vms.resumedMb(vmId));
+  // Otherwise its VM is about to go, too.
+  const isStaying = vmId !== undefined && (state === "starting" || state === "started");
+  return sizes.reduce((sum, size) => sum + size, isStaying ? vms.resumedMb(vmId) : 0);
 }
 
 function versionOf(saved: Saved | undefined): string | undefined {

@@ -19,6 +19,8 @@ export class Guest {
   clings = false;
   /** What it goes on with, whose memory it still reads. */
   resumed: Saved | undefined;
+  /** The same of one that is kept, as long as nobody removes it: its name. */
+  readsFrom: string | undefined;
   /** Ends with the life that watches. */
   watch: ((exit: VmExit) => void) | undefined;
   readonly #onRun: (begins: boolean) => void;

@@ -82,9 +82,10 @@ export class Vms {
     return [...this.#guests.keys()];
   }
 
-  /** The disk of what a VM was resumed from, which it still reads. */
+  /** The disk of what a VM was resumed from and still reads, unless it is among what is saved. */
   resumedMb(vmId: string): number {
-    return this.#guests.get(vmId)?.resumed?.megabytes ?? 0;
+    const { resumed, readsFrom } = this.#guests.get(vmId) ?? {};
+    return readsFrom !== undefined && this.saved.get(readsFrom) === resumed ? 0 : (resumed?.megabytes ?? 0);
   }
 
   /** The environment of the program of a VM that has it running; undefined when there is none. */
@@ -165,15 +166,16 @@ export class Vms {
       if (!isKept && this.#luck.chance(0.5)) this.saved.delete(name);
       return "the guest does not confirm that it goes on";
     }
-    if (!isKept) {
+    guest.startPath = isKept ? "snapshot" : "resume";
+    if (isKept) guest.readsFrom = name;
+    else {
       this.saved.delete(name);
       guest.resumed = saved;
-      guest.startPath = "resume";
       // A hostd that dies now has used it up, and the next one lets it go on.
       await this.#pause(life, this.#luck.between(0.1, 20));
       this.#requireThere(guest);
     }
-    if (isKept) guest.startPath = "snapshot";
+    guest.resumed = saved;
     this.#goOn(guest, saved);
     return undefined;
   }
