@@ -70,7 +70,7 @@ export class AcquireRun {
     return this.#noted.toSorted((a, b) => a.sinceMs - b.sinceMs).map(({ attempt }) => attempt);
   }
 
-  /** What may still start a machine, or undo one. */
+  /** Steps and undos that have not ended. */
   get #underWay(): readonly Promise<unknown>[] {
     return [...this.#steps, ...this.#undecided, ...this.#undos];
   }

@@ -1,4 +1,4 @@
-/** What JSON writes for NUL and lone surrogates. Also found where a text has a backslash before such letters. */
+/** Escapes of NUL and lone surrogates in JSON. Also matches a backslash of the text itself: the replacer then changes nothing. */
 const REFUSED = /\\u(?:0000|d[89a-f])/;
 
 /** Replaces NUL and lone surrogates, which jsonb rejects and guests and registries may send. */

@@ -134,7 +134,7 @@ export interface Machine {
   readonly startCaller?: Caller;
   /** What a suspend has saved. Set while the machine is `suspended`, and until it has gone on. */
   readonly saved?: SavedMachine;
-  /** What the suspend before this run has saved: memory that its VM has not written is still read from there. */
+  /** Saved VM from which this run was resumed. The VM reads memory that it has not written from there. */
   readonly resumed?: SavedMachine;
   /** The moment at which this version was ready, from which it is started. */
   readonly snapshot?: Snapshot;

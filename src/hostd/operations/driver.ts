@@ -30,7 +30,7 @@ export type DriverParts = RuntimeParts &
   TakeOverParts &
   DueParts & { readonly proxies: Proxies };
 
-/** What is under way when a machine may be saved. */
+/** Activities beside which a snapshot may begin. */
 const STARTING: ReadonlySet<Activity | undefined> = new Set(["start", undefined]);
 
 /**

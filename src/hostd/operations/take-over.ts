@@ -44,8 +44,8 @@ export class TakeOver {
   }
 
   /**
-   * After a restart of hostd: takes over the VM of the machine, if it has one, and goes on with
-   * what was under way. Calls that come meanwhile do not wait for it.
+   * After a restart of hostd: takes over the VM of the machine, if it has one, and continues its
+   * unfinished operations. Calls that come meanwhile do not wait for it.
    */
   run(): Promise<void> {
     this.#underWay ??= this.#run().finally(() => {

@@ -26,7 +26,7 @@ export type LaunchParts = AdmissionParts &
     readonly closing: AbortSignal;
   };
 
-/** How a machine is started. */
+/** Options of a launch. */
 export interface LaunchOptions {
   /** Absent: a call to start it. */
   readonly cause?: StartCause | undefined;

@@ -11,7 +11,7 @@ import { type LaunchParts, launch } from "./launch.ts";
 import { launchAgain } from "./launch-again.ts";
 import { watchStart } from "./start-watch.ts";
 
-/** What else there is on the machine that a start waits for. */
+/** Other operations of the machine, for which a start waits. */
 interface Others {
   /** Returns a function that tells whether a stop was asked for since. */
   watchStops(): () => boolean;

@@ -6,7 +6,7 @@ import type { Accepted } from "./accepted.ts";
 const MOST = 16;
 const RETRY_MS = 1_000;
 
-/** What happens, synchronously, when the queue changes. */
+/** Listeners, called synchronously when the queue changes. */
 interface QueueHooks {
   /** Called before a request is added. */
   readonly onAdd: (activity: Activity) => void;
@@ -29,7 +29,7 @@ export class RequestQueue {
     return this.#last;
   }
 
-  /** What is under way: the kind of the last request. */
+  /** Kind of the last request; undefined once it is done. */
   get activity(): Activity | undefined {
     return this.#last?.kind;
   }

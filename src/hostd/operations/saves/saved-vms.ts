@@ -41,14 +41,16 @@ export function dropUnused(
   before: Machine,
   untilDurable: () => Promise<void>,
 ): void {
-  const { saved, snapshot } = before;
+  const { saved, resumed, snapshot } = before;
+  // Most changes concern none of them, and every start has some.
+  if (saved === after.saved && resumed === after.resumed && snapshot === after.snapshot) return;
   // One that goes on is used up already.
   const isKept = saved?.vmId === after.saved?.vmId || saved?.vmId === after.resumed?.vmId;
   const names = [
     isKept ? undefined : saved?.vmId,
     snapshot?.name === after.snapshot?.name ? undefined : snapshot?.name,
   ].flatMap((name) => name || []);
-  // What a VM was resumed from ends with it. A save that is under way keeps what it has.
+  // A resumed VM's files end with the VM. A save under way keeps its allocation.
   const freedMb = savedMbOf(before) - savedMbOf(after);
   if (freedMb > 0) parts.ledger.releaseSaved(after.id, freedMb);
   if (names.length > 0) void drop(parts, after.id, names, untilDurable);

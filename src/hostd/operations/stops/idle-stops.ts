@@ -8,7 +8,7 @@ import type { StopIntent } from "./stop-operation.ts";
 
 /** Conditions of a stop for being idle. */
 export interface IdleStop {
-  /** How long no proxy must have used the machine. */
+  /** Time for which no proxy has used the machine, at least. */
   readonly unusedForMs: number;
   /** Refuses a call that may not stop the machine. */
   readonly guard: Guard;

@@ -26,7 +26,7 @@ export interface UpdateRequest extends UpdateOptions {
   /** Version that the machine must have; empty: any. */
   readonly currentVersion: string;
   readonly nonce: string;
-  /** How long a process that has started is watched, when there is no rollback. */
+  /** Time for which a new process is watched when there is no rollback. */
   readonly watchMs: number;
 }
 
