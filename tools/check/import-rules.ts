@@ -5,7 +5,7 @@ export interface Rule {
   readonly to: readonly string[];
 }
 
-const SERVICES = ["api", "scheduler", "hostd", "imagecache", "proxy", "cli", "traces"];
+const SERVICES = ["api", "scheduler", "hostd", "imagecache", "proxy", "cli", "traces", "console"];
 const TESTS = ["!test/**", "!**/*.test.ts", "!**/*.fixture.ts"];
 
 export const RULES: readonly Rule[] = [

@@ -1,4 +1,4 @@
-import type { Span, SpanKind } from "../store/span.ts";
+import type { Span, SpanKind } from "../../lib/latency/span.ts";
 import { attributesOf, isRecord, listOf, shorten } from "./values.ts";
 
 /** The spans of an export request. */

@@ -1,4 +1,4 @@
-import type { Attributes, AttributeValue } from "../store/span.ts";
+import type { Attributes, AttributeValue } from "../../lib/latency/span.ts";
 
 const MAX_ATTRIBUTES = 128;
 const MAX_KEY = 256;

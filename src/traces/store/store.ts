@@ -1,9 +1,9 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { machineOf, type Span } from "../../lib/latency/span.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { type Bounds, evict } from "./evict.ts";
 import { fromRow, type StoredSummary, toRow } from "./rows.ts";
 import { openDatabase } from "./schema.ts";
-import { machineOf, type Span } from "./span.ts";
 import { grow, type Origin, refusal, type Summary } from "./summary.ts";
 
 /** The outcome of storing a batch of spans. */

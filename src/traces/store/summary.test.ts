@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Span } from "./span.ts";
+import type { Span } from "../../lib/latency/span.ts";
 import {
   grow,
   isVisible,

@@ -1,4 +1,4 @@
-import { machineOf, orgOf, type Span } from "./span.ts";
+import { machineOf, orgOf, type Span } from "../../lib/latency/span.ts";
 
 /** Further spans of a trace are counted, not stored. */
 const MAX_SPANS_PER_TRACE = 5_000;
