@@ -12,6 +12,12 @@ interface SpanEvent {
   readonly attributes: Attributes;
 }
 
+/** A span that this one goes on from without being its child, e.g. the create that a resumed saga finishes. */
+interface SpanLink {
+  readonly trace_id: string;
+  readonly span_id: string;
+}
+
 /** A finished span, with the field names of the query API's JSON. */
 export interface Span {
   /** 32 lower-case hex digits. */
@@ -23,6 +29,10 @@ export interface Span {
   readonly name: string;
   /** `service.name` of the resource; `unknown` when it has none. */
   readonly service: string;
+  /** `service.version` of the resource; absent when it has none. */
+  readonly service_version?: string;
+  /** `service.instance.id` of the resource: the process, and with it the clock. Absent when it has none. */
+  readonly instance?: string;
   readonly kind: SpanKind;
   /** Microseconds since the epoch. */
   readonly start_us: number;
@@ -32,6 +42,7 @@ export interface Span {
   readonly status_message?: string;
   readonly attributes: Attributes;
   readonly events?: readonly SpanEvent[];
+  readonly links?: readonly SpanLink[];
 }
 
 const MACHINE_ATTRIBUTE = "windhover.machine.id";
