@@ -13,6 +13,12 @@
  * - `outcome`: `ok` or `failed`; by default both.
  * - `min`, `max`: durations of operations, e.g. `20ms`.
  * - `box`: `FROM_MS,UNTIL_MS,MIN_US,MAX_US`, a part of the heat map. Panels show what is in it.
+ *
+ * Instants are milliseconds since the epoch or RFC 3339. Percentiles are of operations that
+ * succeeded, with `outcome=failed` of those that failed: the smallest duration that so many have at
+ * most. An organisation is answered about its own operations only. Errors are
+ * `{error: {code, reason, message, facts, violations: [{field, description}]}}`; all wrong
+ * parameters are named at once.
  */
 import type { Mark, Operation } from "../lib/latency/operation.ts";
 
@@ -68,6 +74,8 @@ export interface Objective {
   readonly total: number;
   /** Those that succeeded within the target. */
   readonly within: number;
+  /** Whether operations count whose traces were evicted; false when a filter is set that those counts do not know. */
+  readonly is_unsampled: boolean;
   /** Part of the error budget that is left: 1 all, 0 none, negative: overdrawn. */
   readonly budget_left: number;
   /** How fast it is used up, 1: it is used up exactly at the end of the period. */
@@ -141,7 +149,7 @@ export interface Pool {
     readonly hits: number;
     readonly misses: number;
   }[];
-  /** Time from the claim of a VM until another was ready. */
+  /** Time from a start that took a VM until a later start found as many again: an upper bound. */
   readonly refill: Percentiles;
 }
 
@@ -165,10 +173,11 @@ export interface Row extends Operation {
 
 /** Cost of looking. */
 export interface Cost {
-  readonly dropped_spans: number;
+  /** null: only operators are told, as of the disk. */
+  readonly dropped_spans: number | null;
   readonly lag_ms: Percentiles;
   readonly skew_us: Percentiles;
-  readonly disk_bytes: number;
+  readonly disk_bytes: number | null;
 }
 
 /** `GET /api/points`: operations one by one, for the points of the heat map and for live tail. Newest last, at most 5,000. */
@@ -283,6 +292,15 @@ export type Values = Readonly<
   Record<Dimension, readonly { readonly value: string; readonly count: number }[]>
 >;
 
+/** `GET /api/session`: who is asking. */
+export interface SessionInfo {
+  readonly subject: string;
+  readonly org: string;
+  /** Whether operations of all organisations are shown. */
+  readonly is_operator: boolean;
+  readonly expires_ms: number;
+}
+
 /**
  * Others:
  *
@@ -290,6 +308,8 @@ export type Values = Readonly<
  *   `trace=<id>` takes one trace.
  * - `GET /api/live`: server-sent events, `operation` with a `Row` for each new one that matches,
  *   `mark` with a `Mark`.
- * - `POST /api/links` with a bearer token: `{url}`, a link that opens a session once, within a minute.
- *   `GET /login?code=...` takes it: a cookie and a redirect.
+ * - `POST /api/links` with a bearer token and perhaps `{"view": "/?since=1h"}`: `{url}`, a link that
+ *   opens a session once, within a minute. `GET /login?code=...` takes it: a cookie, and a redirect to
+ *   the view.
+ * - `POST /api/logout` ends the session.
  */
