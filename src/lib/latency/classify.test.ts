@@ -58,7 +58,14 @@ describe("a start through the api", () => {
         ...{ spanId: "served", kind: "start", startUs: START_US + 2_000, durationUs: 40_000 },
         ...{ reason: "", path: "warm", notFaster: "", org: "acme", app: "shop" },
         ...{ machineId: "0123456789abcd", host: "host-7", region: "ams", image: "registry/shop:3" },
-        ...{ size: "shared-1x-256", version: "1.4.0", queueLength: 4, concurrency: 3, poolSize: 2 },
+        ...{
+          size: "shared-1x-256",
+          version: "1.4.0",
+          queueLength: 4,
+          concurrency: 3,
+          poolSize: 2,
+          refillMs: -1,
+        },
         hops: {
           ...{ unexplained: 1_000, api: 1_000, network: 2_000, admission: 1_000, "start queue": 5_000 },
           ...{ claim: 1_000, "disk swap": 3_000, "guest exec": 25_000, hostd: 1_000 },

@@ -106,6 +106,7 @@ function operationAt(top: Node, kind: Kind, tree: SpanTree): Omit<Operation, "sk
     queueLength: facts.count("windhover.start.queue_length", 0),
     concurrency: facts.count("windhover.operation.concurrency", 0),
     poolSize: facts.count("windhover.pool.size", -1),
+    refillMs: facts.count("windhover.pool.refill_ms", -1),
     hops,
     unexplainedUs: hops[UNEXPLAINED] ?? 0,
   };

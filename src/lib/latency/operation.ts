@@ -35,6 +35,8 @@ export interface Operation {
   readonly concurrency: number;
   /** VMs that were ready in the warm pool; -1: nobody said. */
   readonly poolSize: number;
+  /** Milliseconds that the pool took to replace the VM of an earlier start; -1: nobody said. */
+  readonly refillMs: number;
   /** Critical path: each hop's own time on it, in microseconds. Their sum is `durationUs`. */
   readonly hops: Readonly<Record<string, number>>;
   /** The part of `hops` in which no span but the operation's own ran. */
