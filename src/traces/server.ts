@@ -2,11 +2,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AuditEntry, AuditSink } from "../lib/audit/audit-entry.ts";
 import { REFUSAL_CODES } from "../lib/audit/refusals.ts";
 import type { Claims, Scope } from "../lib/auth/claims.ts";
+import { readableOrg } from "../lib/auth/readable-org.ts";
 import { Fault } from "../lib/faults/fault.ts";
 import { limitConnections } from "../lib/limits/connection-limiter.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { logger } from "../lib/runtime/log.ts";
-import { readableOrg, writerOf } from "./access.ts";
+import { writerOf } from "./access.ts";
 import { Ingest, refuseExport } from "./otlp/ingest.ts";
 import { Query } from "./query.ts";
 import { sendFault, sendJson } from "./reply.ts";
