@@ -4,7 +4,7 @@
  *
  * Every query takes the same parameters, which are those of the page's URL too:
  *
- * - `kind`: one of `KINDS`, by default `start`.
+ * - `kind`: one of `KINDS` or `all`, by default `start`.
  * - `since`: a duration back from `until` (`15m`, `1h`, `7d`) or an instant; by default `1h`.
  * - `until`: an instant; by default now.
  * - `path`, `host`, `image`, `app`, `org`, `region`, `version`, `size`, `machine`, `reason`,
@@ -104,6 +104,8 @@ export interface PercentileSeries {
   readonly all: Percentiles;
   /** Of all that there was, before any trace was evicted; undefined when a filter is set that those counts do not know. */
   readonly unsampled?: {
+    /** At least a minute. */
+    readonly step_ms: number;
     readonly points: readonly (Percentiles & { readonly time_ms: number })[];
     readonly all: Percentiles;
   };
@@ -149,7 +151,7 @@ export interface Pool {
     readonly hits: number;
     readonly misses: number;
   }[];
-  /** Time from a start that took a VM until a later start found as many again: an upper bound. */
+  /** Time that the pool took to replace a VM that a start had taken. Microseconds. */
   readonly refill: Percentiles;
 }
 
