@@ -1,11 +1,11 @@
 import type { ServerResponse } from "node:http";
 import { Fault } from "../lib/faults/fault.ts";
 import { Violations } from "../lib/faults/violations.ts";
+import { isSpanVisible, isVisible } from "../lib/latency/visibility.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { sendJson, sendText } from "./reply.ts";
 import type { StoredSummary } from "./store/rows.ts";
 import type { Filter, TraceStore } from "./store/store.ts";
-import { isVisible } from "./store/summary.ts";
 
 /** The query API. Traces that `org` may not see are answered as if they did not exist. */
 export class Query {
@@ -31,9 +31,7 @@ export class Query {
         trace_id: traceId,
       });
     // Clients of other organisations may have added spans.
-    const spans = found.spans.filter(
-      (s) => org === undefined || s.clientOrg === undefined || s.clientOrg === org,
-    );
+    const spans = found.spans.filter((s) => org === undefined || isSpanVisible(s.clientOrg, org));
     const trace = JSON.stringify(this.#show(found.summary));
     sendText(response, 200, `{"trace":${trace},"spans":[${spans.map((span) => span.json).join(",")}]}`);
   }

@@ -1,13 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Span } from "../../lib/latency/span.ts";
-import {
-  grow,
-  isVisible,
-  MAX_CLIENT_SPANS_PER_TRACE,
-  type Origin,
-  refusal,
-  type Summary,
-} from "./summary.ts";
+import { isVisible } from "../../lib/latency/visibility.ts";
+import { grow, MAX_CLIENT_SPANS_PER_TRACE, type Origin, refusal, type Summary } from "./summary.ts";
 
 const SERVICE: Origin = { kind: "service" };
 const CLIENT: Origin = { kind: "client", org: "acme" };

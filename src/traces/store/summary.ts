@@ -71,14 +71,6 @@ export function refusal(trace: Summary | undefined, bytes: number, origin: Origi
   return undefined;
 }
 
-/**
- * Whether a reader of `org` may see a trace. What clients say counts only where no service has
- * named an organisation, so that nobody can claim another's trace by adding a span to it.
- */
-export function isVisible(trace: Pick<Summary, "owner" | "clientOwner">, org: string): boolean {
-  return (trace.owner ?? trace.clientOwner) === org;
-}
-
 function empty(span: Span): Summary {
   return {
     traceId: span.trace_id,
