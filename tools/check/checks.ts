@@ -13,6 +13,7 @@ export interface Check {
 export const STATIC_CHECKS: readonly Check[] = [
   { name: "format and lint", command: ["biome", "ci", "--colors=off"] },
   { name: "types", command: ["tsc", "-p", "tsconfig.json", "--pretty", "false"] },
+  { name: "types of the page", command: ["tsc", "-p", "src/console/web", "--pretty", "false"] },
   { name: "imports", command: ["node", "tools/check/imports.ts"] },
   { name: "unused code", command: ["knip", "--no-progress"] },
   { name: "configuration reference", command: ["node", "tools/docs/configuration.ts"] },

@@ -47,6 +47,14 @@ export const RULES: readonly Rule[] = [
     to: [`src/{${SERVICES.join()}}/**`, "!src/*/index.ts"],
   },
   {
+    says: "the console's page runs in a browser: of the rest it knows the shape of answers alone.",
+    from: ["src/console/web/**"],
+    to: [
+      ...["src/**", "node:*", "node:*/*", "!src/console/web/**"],
+      ...["!src/console/answers.ts", "!src/lib/latency/operation.ts"],
+    ],
+  },
+  {
     says: "the client is a package of its own.",
     from: ["clients/*/src/**"],
     to: ["{src,otel,dev,tools,guest,bench,test}/**"],

@@ -22,7 +22,7 @@ export interface Import {
   readonly to: string;
 }
 
-const SOURCES = "{src,otel,dev,tools,guest,bench,test,clients}/**/*.{ts,mjs}";
+const SOURCES = "{src,otel,dev,tools,guest,bench,test,clients}/**/*.{ts,tsx,mjs}";
 const SPECIFIER = /^(?:import|export|\}).*?from "([^"]+)"|^import "([^"]+)"|\bimport\("([^"]+)"\)/gm;
 
 /** Reads the imports of all sources below `root`, generated code excepted. */
@@ -78,7 +78,7 @@ function matches(patterns: readonly string[], path: string): boolean {
 
 /** Packages have no extension; generated code imports nothing of ours. */
 function isFile(path: string): boolean {
-  return /\.(ts|mjs)$/.test(path) && !isGenerated(path);
+  return /\.(tsx?|mjs)$/.test(path) && !isGenerated(path);
 }
 
 /** Neither ours to check, nor copies of what is checked. */

@@ -44,6 +44,7 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   ),
   has("curl", "curl", "test", "sends the documented requests"),
   has("prometheus", "prometheus", "test", "reads our metrics as an operator's would"),
+  has("chromium", "chromium", "test", "opens the console's page as a user's browser would"),
 ];
 
 export function missingPackages(needs: "run" | "test"): readonly SystemPackage[] {

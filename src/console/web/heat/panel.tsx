@@ -1,0 +1,111 @@
+import { useState } from "preact/hooks";
+import type { HeatMap as Heat, Overview } from "../../answers.ts";
+import { count, duration } from "../format/format.ts";
+import { clock } from "../format/time.ts";
+import { Icon } from "../parts/icons.tsx";
+import { Empty, Panel } from "../parts/panel.tsx";
+import { PathMark } from "../parts/swatch.tsx";
+import { Table } from "../parts/table.tsx";
+import { go, toggled, view } from "../state/location.ts";
+import { points } from "../state/queries.ts";
+import type { Box } from "../state/view.ts";
+import { CellList } from "./cell-list.tsx";
+import { describeBox } from "./describe.ts";
+import { HeatMap } from "./heat-map.tsx";
+
+/** The heat map with its legend, the box, and the list of a cell. */
+export function HeatPanel({ data, noun }: { readonly data: Overview; readonly noun: string }) {
+  const [opened, setOpened] = useState<{ box: Box; isFailed: boolean }>();
+  const { box } = view.value;
+  const { heat } = data;
+  const single = points.value.data?.points ?? [];
+  return (
+    <Panel
+      title="Duration over time"
+      area="heat"
+      note={box ? <BoxNote box={box} /> : "drag a box over the slow ones to see what they share"}
+      actions={<Legend heat={heat} hasMarks={heat.marks.length > 0} />}
+      table={() => <HeatTable heat={heat} />}
+      empty={
+        heat.cells.length === 0 && heat.failed.every((each) => each === 0) ? (
+          <Empty>No {noun}s in this period.</Empty>
+        ) : undefined
+      }
+    >
+      <HeatMap
+        heat={heat}
+        points={single}
+        noun={noun}
+        onOpen={(chosen, isFailed) => setOpened({ box: chosen, isFailed })}
+      />
+      {opened && <CellList {...opened} noun={noun} onClose={() => setOpened(undefined)} />}
+    </Panel>
+  );
+}
+
+function BoxNote({ box }: { readonly box: Box }) {
+  const zoom = () => {
+    const [since, until] = [box.fromMs, box.untilMs].map((ms) => new Date(ms).toISOString());
+    const [min, max] = [box.minUs, box.maxUs].map((us) => `${Math.round(us)}us`);
+    go({ since: since ?? "", until: until ?? "", min: min ?? "", max: max ?? "", box: undefined });
+  };
+  return (
+    <span class="box-note">
+      {describeBox(box)}
+      <button type="button" class="chip" onClick={zoom}>
+        <Icon name="zoom" /> Zoom in
+      </button>
+      <button type="button" class="chip" onClick={() => go({ box: undefined })}>
+        <Icon name="close" /> Clear box
+      </button>
+    </span>
+  );
+}
+
+function Legend({ heat, hasMarks }: { readonly heat: Heat; readonly hasMarks: boolean }) {
+  const chosen = view.value.values.path ?? [];
+  return (
+    <ul class="legend" aria-label="Start paths">
+      {heat.paths.map((path) => (
+        <li key={path}>
+          <button
+            type="button"
+            class="quiet"
+            aria-pressed={chosen.includes(path)}
+            title={chosen.includes(path) ? "Show all start paths" : "Show this start path alone"}
+            onClick={() => go({ values: toggled("path", path) })}
+          >
+            <PathMark path={path} />
+          </button>
+        </li>
+      ))}
+      {hasMarks && <li class="muted">▲ version ◆ template</li>}
+    </ul>
+  );
+}
+
+function HeatTable({ heat }: { readonly heat: Heat }) {
+  const rows = heat.times_ms.map((ms, column) => {
+    const cells = heat.cells.filter((cell) => cell[0] === column);
+    const total = cells.reduce((sum, cell) => sum + cell[3], 0);
+    const slowest = Math.max(-1, ...cells.map((cell) => cell[1]));
+    return { ms, total, failed: heat.failed[column] ?? 0, slowest: heat.edges_us[slowest + 1] ?? 0 };
+  });
+  return (
+    <Table
+      label="Operations over time"
+      rows={rows}
+      key={({ ms }) => String(ms)}
+      columns={[
+        { name: "From", cell: ({ ms }) => clock(ms, heat.step_ms) },
+        { name: "Operations", isNumber: true, cell: ({ total }) => count(total) },
+        {
+          name: "Slowest below",
+          isNumber: true,
+          cell: ({ total, slowest }) => (total > 0 ? duration(slowest) : ""),
+        },
+        { name: "Failed", isNumber: true, cell: ({ failed }) => count(failed) },
+      ]}
+    />
+  );
+}

@@ -1,0 +1,56 @@
+import { duration } from "../format/format.ts";
+import { hopColorName } from "./colors.ts";
+
+export interface Part {
+  readonly hop: string;
+  readonly us: number;
+}
+
+interface StackProps {
+  readonly parts: readonly Part[];
+  readonly unexplainedUs?: number;
+  /** Microseconds that the whole width stands for. */
+  readonly scaleUs: number;
+  readonly label: string;
+  readonly isFaint?: boolean;
+}
+
+/** Parts that are narrower than this share of the width get no name. */
+const NAMED_SHARE = 0.055;
+
+/** Times one after the other, each as wide as it took. */
+export function Stack({ parts, unexplainedUs = 0, scaleUs, label, isFaint = false }: StackProps) {
+  const width = (us: number) => `${(100 * us) / Math.max(1, scaleUs)}%`;
+  return (
+    <div class={isFaint ? "stack faint" : "stack"} role="img" aria-label={label}>
+      {parts
+        .filter(({ us }) => us > 0)
+        .map(({ hop, us }) => (
+          <span
+            key={hop}
+            class={`part ${hopColorName(hop)}`}
+            style={{ width: width(us) }}
+            title={`${hop}: ${duration(us)}`}
+          >
+            {us / scaleUs > Math.max(NAMED_SHARE, hop.length * 0.009) ? hop : ""}
+          </span>
+        ))}
+      {unexplainedUs > 0 && (
+        <span
+          class="part unexplained"
+          style={{ width: width(unexplainedUs) }}
+          title={`unexplained: ${duration(unexplainedUs)}`}
+        />
+      )}
+    </div>
+  );
+}
+
+/** A share as a bar behind nothing. */
+export function Meter({ share, tone = "accent" }: { readonly share: number; readonly tone?: string }) {
+  return (
+    <span class="meter" aria-hidden="true">
+      <i class={tone} style={{ width: `${100 * Math.min(1, Math.max(0, share))}%` }} />
+    </span>
+  );
+}
