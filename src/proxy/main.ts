@@ -3,7 +3,7 @@
  * them. It may lose everything: it learns apps and machines from the apis, and how machines are from their hosts.
  */
 import { internalTokens } from "../lib/auth/tokens.ts";
-import { serveMetrics } from "../lib/otel/metrics.ts";
+import { serveMetrics } from "../lib/otel/metrics-server.ts";
 import { type Stack, startLoop } from "../lib/runtime/lifecycle.ts";
 import { listen } from "../lib/runtime/listen.ts";
 import { endsWithin } from "../lib/runtime/wait.ts";

@@ -39,10 +39,10 @@ export const countingObserver: RouterObserver = {
   idleStopEnded: (outcome) => idleStops.inc({ outcome }),
 };
 
-function countStart({ path, askedMs, readyMs }: Start, fault: unknown): void {
+function countStart({ path, askedMs, readyMs, traceId }: Start, fault: unknown): void {
   const known = PATHS.has(path) ? path : "none";
   wakes.inc({ path: known, outcome: readyMs === undefined ? failureOf(fault) : "ok" });
-  if (readyMs !== undefined) wakeSeconds.observe({ path: known }, (readyMs - askedMs) / 1_000);
+  if (readyMs !== undefined) wakeSeconds.observe({ path: known }, (readyMs - askedMs) / 1_000, traceId);
 }
 
 /** A program that ends before it is ready is its owner's. */

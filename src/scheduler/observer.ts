@@ -115,7 +115,8 @@ class AuctionSpans implements AuctionObserver {
     }
     const { asked, offers } = outcome;
     const ms = performance.now() - this.#started;
-    auctionSeconds.observe({ outcome: offers.length > 0 ? "offers" : "none" }, ms / 1_000);
+    const label = offers.length > 0 ? "offers" : "none";
+    auctionSeconds.observe({ outcome: label }, ms / 1_000, this.#span);
     offersPerAuction.observe(offers.length);
     askedPerAuction.observe(asked);
     this.#span.setAttributes({

@@ -92,7 +92,7 @@ export class ServedCall {
     if (this.#isOver) return;
     this.#isOver = true;
     const labels = { rpc_method: this.#name, rpc_status_code: statusName(code) };
-    rpcServerSeconds.observe(labels, (performance.now() - this.#started) / 1_000);
+    rpcServerSeconds.observe(labels, (performance.now() - this.#started) / 1_000, this.#span);
     if (this.#span) endSpan(this.#span, code, code !== 0 && isServerFault(codeName(code)));
   }
 }
@@ -117,7 +117,7 @@ export function observeClient(token?: TokenSource): grpc.Interceptor {
 
     const ended = (status: grpc.StatusObject): void => {
       const labels = { rpc_method: name, rpc_status_code: statusName(status.code) };
-      rpcClientSeconds.observe(labels, (performance.now() - started) / 1_000);
+      rpcClientSeconds.observe(labels, (performance.now() - started) / 1_000, span);
       if (!span) return;
       span.setAttributes(peerAttributes(inner.getPeer()));
       endSpan(span, status.code, status.code !== grpc.status.OK);

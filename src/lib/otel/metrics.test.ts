@@ -1,15 +1,8 @@
-import { expect, test } from "vitest";
+import { AlwaysOnSampler, TracerProvider } from "@opentelemetry/sdk-trace";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Fault } from "../faults/fault.ts";
-import {
-  counter,
-  counterOf,
-  gauge,
-  gaugeBy,
-  outcomeOf,
-  registry,
-  secondsHistogram,
-  serveMetrics,
-} from "./metrics.ts";
+import { counter, counterOf, gauge, gaugeBy, outcomeOf, registry, secondsHistogram } from "./metrics.ts";
+import { serveMetrics } from "./metrics-server.ts";
 
 test("metrics and health are served over HTTP, anything else is not found", async () => {
   let healthy = true;
@@ -20,7 +13,7 @@ test("metrics and health are served over HTTP, anything else is not found", asyn
   };
   counter("test_total", "A test.", ["start_path"]).inc({ start_path: "warm" }, 2);
   gauge("test_depth", "A test.", () => 7);
-  secondsHistogram("test_seconds", "A test.").observe(0.02);
+  secondsHistogram("test_seconds", "A test.").observe({}, 0.02);
 
   const metrics = await get("/metrics?x=1");
   const up = await get("/healthz");
@@ -86,4 +79,82 @@ test("a client that keeps its connection open does not hold up the end", async (
   await response.text();
 
   await expect(close()).resolves.toBeUndefined();
+});
+
+describe("a page of metrics", () => {
+  const OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+  const PLAIN = "text/plain; version=0.0.4; charset=utf-8";
+  let page: Awaited<ReturnType<typeof serveMetrics>>;
+
+  beforeAll(async () => {
+    page = await serveMetrics("127.0.0.1:0");
+  });
+  afterAll(() => page());
+
+  const read = async (accept?: string) => {
+    const headers = accept === undefined ? {} : { accept };
+    const answer = await fetch(`http://127.0.0.1:${page.port}/metrics`, { headers });
+    return { type: answer.headers.get("content-type"), body: await answer.text() };
+  };
+
+  test.each([
+    [
+      "Prometheus 2.42 asks",
+      "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+      OPEN_METRICS,
+    ],
+    [
+      "Prometheus 3 asks",
+      "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+      OPEN_METRICS,
+    ],
+    [
+      "a client wants it more than plain text",
+      "text/plain;q=0.2, application/openmetrics-text",
+      OPEN_METRICS,
+    ],
+    [
+      "a client wants it less than plain text",
+      "text/plain, application/openmetrics-text;version=1.0.0;q=0.5",
+      PLAIN,
+    ],
+    ["a client wants another version of it", "application/openmetrics-text;version=2.0.0", PLAIN],
+    ["a client does not want it", "application/openmetrics-text;q=0, */*", PLAIN],
+    ["a weight is none", "application/openmetrics-text;q=x", PLAIN],
+    ["a client takes anything", "*/*", PLAIN],
+  ])("when %s, has the form that is asked for", async (_, accept, type) => {
+    expect((await read(accept)).type).toBe(type);
+  });
+
+  test("has exemplars in OpenMetrics alone, and the same series in both", async () => {
+    const seconds = secondsHistogram("test_traced_seconds", "A test.", ["path"], [0.1, 1]);
+    counter("test_traced_total", "A test.").inc();
+    const tracers = new TracerProvider({ sampler: new AlwaysOnSampler() });
+    const span = tracers.getTracer("test").startSpan("start");
+    const { traceId, spanId } = span.spanContext();
+    seconds.observe({ path: "warm" }, 0.05, span);
+    seconds.observe({ path: "warm" }, 5, "0af7651916cd43dd8448eb211c80319c");
+    span.end();
+    // What has ended may not have been kept.
+    seconds.observe({ path: "warm" }, 0.5, span);
+
+    const open = (await read(OPEN_METRICS)).body;
+    const plain = (await read(PLAIN)).body;
+
+    const buckets = open.split("\n").filter((line) => line.startsWith("test_traced_seconds_bucket"));
+    expect(buckets).toEqual([
+      expect.stringMatching(
+        `^test_traced_seconds_bucket{le="0.1",path="warm"} 1 # {trace_id="${traceId}",span_id="${spanId}"} 0.05 [0-9.]+$`,
+      ),
+      'test_traced_seconds_bucket{le="1",path="warm"} 2',
+      expect.stringMatching(
+        /^test_traced_seconds_bucket\{le="\+Inf",path="warm"\} 3 # \{trace_id="0af7651916cd43dd8448eb211c80319c"\} 5 [0-9.]+$/,
+      ),
+    ]);
+    expect(plain).toContain('test_traced_seconds_bucket{le="+Inf",path="warm"} 3\n');
+    expect(plain).not.toContain(traceId);
+    expect(open).toMatch(/# TYPE test_traced counter\ntest_traced_total 1\n/);
+    expect(plain).toMatch(/# TYPE test_traced_total counter\ntest_traced_total 1\n/);
+    expect(open.endsWith("\n# EOF\n")).toBe(true);
+  });
 });

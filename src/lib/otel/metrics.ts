@@ -1,8 +1,6 @@
-import { createServer } from "node:http";
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { type Span, trace } from "@opentelemetry/api";
+import { Counter, Gauge, Histogram, type LabelValues, Registry } from "prom-client";
 import { Fault, isServerFault } from "../faults/fault.ts";
-import { limitConnections } from "../limits/connection-limiter.ts";
-import { listen } from "../runtime/listen.ts";
 
 export const registry = new Registry();
 
@@ -17,21 +15,60 @@ export const START_BUCKETS = [
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-export const rpcServerSeconds = new Histogram({
-  name: "rpc_server_call_duration_seconds",
-  help: "Duration of calls served.",
-  labelNames: ["rpc_method", "rpc_status_code"],
-  buckets: SECONDS,
-  registers: [registry],
-});
+/** A histogram of durations, each bucket with the trace of the last one in it: its exemplar. */
+export class SecondsHistogram<L extends string> {
+  readonly #histogram: Histogram<L>;
 
-export const rpcClientSeconds = new Histogram({
-  name: "rpc_client_call_duration_seconds",
-  help: "Duration of calls made to other services.",
-  labelNames: ["rpc_method", "rpc_status_code"],
-  buckets: SECONDS,
-  registers: [registry],
-});
+  constructor(name: string, help: string, labelNames: readonly L[], buckets: readonly number[]) {
+    this.#histogram = new Histogram({
+      ...{ name, help, labelNames: [...labelNames], buckets: [...buckets] },
+      enableExemplars: true,
+      // The constructor takes exemplars for registries of OpenMetrics only. The plain text omits them.
+      registers: [],
+    });
+    registry.registerMetric(this.#histogram);
+  }
+
+  /**
+   * @param traced span that was measured, or the id of its trace; default: the active span. A span
+   *   that is not recorded, or not any longer, is no exemplar.
+   */
+  observe(
+    labels: LabelValues<L>,
+    seconds: number,
+    traced: Span | string | undefined = trace.getActiveSpan(),
+  ): void {
+    // prom-client types the labels of exemplars as those of the metric.
+    const exemplarLabels = exemplarOf(traced) as LabelValues<L>;
+    this.#histogram.observe({ labels, value: seconds, exemplarLabels });
+  }
+
+  /** Exposes a series before anything is observed. */
+  zero(labels: LabelValues<L>): void {
+    this.#histogram.zero(labels);
+  }
+}
+
+const NO_EXEMPLAR = {};
+
+function exemplarOf(traced: Span | string | undefined): Readonly<Record<string, string>> {
+  if (typeof traced === "string") return traced === "" ? NO_EXEMPLAR : { trace_id: traced };
+  if (!traced?.isRecording()) return NO_EXEMPLAR;
+  const { traceId, spanId } = traced.spanContext();
+  return { trace_id: traceId, span_id: spanId };
+}
+
+export const rpcServerSeconds = secondsHistogram(
+  "rpc_server_call_duration_seconds",
+  "Duration of calls served.",
+  ["rpc_method", "rpc_status_code"],
+);
+
+export const rpcClientSeconds = secondsHistogram(
+  "rpc_client_call_duration_seconds",
+  "Duration of calls made to other services.",
+  ["rpc_method", "rpc_status_code"],
+);
 
 /** How work ended, as a label. `refused`: the caller's fault or a lack of capacity; `failed`: ours. */
 export type OutcomeLabel = "ok" | "refused" | "cancelled" | "failed";
@@ -59,14 +96,8 @@ export function secondsHistogram<L extends string>(
   help: string,
   labelNames: readonly L[] = [],
   buckets: readonly number[] = SECONDS,
-): Histogram<L> {
-  return new Histogram({
-    name,
-    help,
-    labelNames: [...labelNames],
-    buckets: [...buckets],
-    registers: [registry],
-  });
+): SecondsHistogram<L> {
+  return new SecondsHistogram(name, help, labelNames, buckets);
 }
 
 /** Makes a gauge that reads its value on each scrape. */
@@ -112,88 +143,4 @@ export function counterOf(name: string, help: string, read: () => number): Count
       this.inc(read());
     },
   });
-}
-
-const HTTP_LIMITS = {
-  requestTimeout: 5_000,
-  headersTimeout: 5_000,
-  keepAliveTimeout: 5_000,
-  // The default checks these times twice a minute.
-  connectionsCheckingInterval: 1_000,
-  maxHeaderSize: 8 * 1_024,
-};
-const METRICS_CONNECTIONS = { total: 64, perAddress: 64, newTotal: 64, newPerAddress: 32 };
-/** Pages that are made at once, and then in each second: one takes milliseconds of the service's own thread. */
-const PAGES = 10;
-
-/** The page of metrics. When it is read too often, all readers get the last one made, a tenth of a second old at most. */
-class MetricsPage {
-  #last: Promise<string> | undefined;
-  #credit = PAGES;
-  #creditedMs = performance.now();
-
-  read(): Promise<string> {
-    const nowMs = performance.now();
-    this.#credit = Math.min(PAGES, this.#credit + ((nowMs - this.#creditedMs) * PAGES) / 1_000);
-    this.#creditedMs = nowMs;
-    if (this.#last && this.#credit < 1) return this.#last;
-    this.#credit -= 1;
-    this.#last = registry.metrics();
-    return this.#last;
-  }
-}
-
-/**
- * Serves `/metrics` for Prometheus and `/healthz` (200 or 503) over HTTP.
- *
- * @param isHealthy answers `/healthz`; default: always healthy
- * @returns a function that stops it, with its port
- */
-export async function serveMetrics(
-  address: string,
-  isHealthy: () => boolean = () => true,
-  variable = "METRICS_LISTEN",
-): Promise<(() => Promise<void>) & { readonly port: number }> {
-  collectProcessMetrics();
-  const page = new MetricsPage();
-  const server = createServer(HTTP_LIMITS, (req, res) => {
-    const path = req.url?.split("?")[0];
-    if (path === "/healthz") {
-      const healthy = isHealthy();
-      res
-        .writeHead(healthy ? 200 : 503, { "content-type": "text/plain" })
-        .end(healthy ? "ok\n" : "not serving\n");
-    } else if (path === "/metrics") {
-      page.read().then(
-        (body) => res.writeHead(200, { "content-type": registry.contentType }).end(body),
-        () => res.writeHead(500).end(),
-      );
-    } else {
-      res.writeHead(404, { "content-type": "text/plain" }).end("try /metrics or /healthz\n");
-    }
-  });
-  limitConnections(server, METRICS_CONNECTIONS);
-  const port = await listen(server, address, variable);
-  const close = async (): Promise<void> => {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeAllConnections();
-    await closed;
-  };
-  return Object.assign(close, { port });
-}
-
-/** Gauges with names of counters. `nodejs_active_resources` and its like say the same, by type. */
-const MISNAMED = [
-  "nodejs_active_resources_total",
-  "nodejs_active_handles_total",
-  "nodejs_active_requests_total",
-] as const;
-
-let isCollecting = false;
-
-function collectProcessMetrics(): void {
-  if (isCollecting) return;
-  isCollecting = true;
-  collectDefaultMetrics({ register: registry });
-  for (const name of MISNAMED) registry.removeSingleMetric(name);
 }

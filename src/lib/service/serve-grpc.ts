@@ -9,7 +9,7 @@ import { addReflection } from "../grpc/builtin/reflection.ts";
 import type { TakeShare } from "../grpc/server/edge/edge.ts";
 import type { LocalCalls } from "../grpc/server/local/local-calls.ts";
 import { createServer, localCallsOf, type Running, serve } from "../grpc/server/serve.ts";
-import { serveMetrics } from "../otel/metrics.ts";
+import { serveMetrics } from "../otel/metrics-server.ts";
 import type { Stack } from "../runtime/lifecycle.ts";
 
 /** Where and how a service serves. */

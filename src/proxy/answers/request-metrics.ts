@@ -1,4 +1,5 @@
 import { counter, gauge, secondsHistogram } from "../../lib/otel/metrics.ts";
+import type { Span } from "../../lib/otel/tracing.ts";
 import { STATUS_OF } from "../proxy-error.ts";
 import type { RequestRecord } from "./request-record.ts";
 
@@ -39,13 +40,13 @@ export function countBegin(): void {
   open += 1;
 }
 
-/** Counts a request that has ended. */
-export function countEnd(record: RequestRecord, durationMs: number): void {
+/** Counts a request that has ended, whose span has not yet. */
+export function countEnd(record: RequestRecord, durationMs: number, span: Span): void {
   open -= 1;
   const app = labelOf(record.app);
   requests.inc({ app, status: classOf(record) });
-  if (record.status !== 101) seconds.observe({ app }, durationMs / 1_000);
-  if (record.app !== "") ownSeconds.observe(record.waitedMs / 1_000);
+  if (record.status !== 101) seconds.observe({ app }, durationMs / 1_000, span);
+  if (record.app !== "") ownSeconds.observe({}, record.waitedMs / 1_000, span);
   if (record.error !== undefined) errors.inc({ code: record.error });
   if (record.retries > 0) retries.inc(record.retries);
   if (record.replays > 0) replays.inc(record.replays);

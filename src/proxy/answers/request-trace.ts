@@ -15,7 +15,7 @@ const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
 
 /** The spans of one request: the request, its wait for a machine, and the program. */
 export class RequestTrace {
-  readonly #span: Span;
+  readonly span: Span;
   readonly #below: Context;
   /** Of the span of the request. */
   readonly traceparent: string;
@@ -25,9 +25,9 @@ export class RequestTrace {
   constructor(parent: string, method: string) {
     const options = { kind: SpanKind.SERVER, attributes: { "http.request.method": method } };
     const start = () => tracer().startSpan("proxy.request", options, context.active());
-    this.#span = withRemoteParent(parent, start);
-    this.#below = trace.setSpan(context.active(), this.#span);
-    this.traceparent = traceparentOf(this.#span, parent);
+    this.span = withRemoteParent(parent, start);
+    this.#below = trace.setSpan(context.active(), this.span);
+    this.traceparent = traceparentOf(this.span, parent);
     this.traceId = /^00-([0-9a-f]{32})-/.exec(this.traceparent)?.[1] ?? "";
   }
 
@@ -55,7 +55,7 @@ export class RequestTrace {
   }
 
   end(record: RequestRecord): void {
-    this.#span.setAttributes({
+    this.span.setAttributes({
       "server.address": record.hostname,
       "url.path": record.path,
       "network.protocol.version": record.version,
@@ -66,8 +66,8 @@ export class RequestTrace {
       ...(record.error === undefined ? {} : { "error.type": record.error }),
     });
     // 2: an error. Only those of the server count, as HTTP's conventions say.
-    if (record.status >= 500) this.#span.setStatus({ code: 2, message: record.error ?? "" });
-    this.#span.end();
+    if (record.status >= 500) this.span.setStatus({ code: 2, message: record.error ?? "" });
+    this.span.end();
   }
 }
 

@@ -90,8 +90,8 @@ export class HttpProxy {
       exchange.cut();
     }
     const durationMs = run.elapsedMs();
+    countEnd(run.record, durationMs, run.trace.span);
     run.trace.end(run.record);
-    countEnd(run.record, durationMs);
     if (this.#parts.settings.accessLog) logRequest(run.record, durationMs);
   }
 }

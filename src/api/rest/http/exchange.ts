@@ -31,7 +31,6 @@ export function beginExchange(
   const begunMs = performance.now();
   reply.raw.once("close", () => {
     const status = reply.raw.statusCode;
-    endTrace(trace, status);
     requestSeconds.observe(
       {
         http_route: route ?? "",
@@ -39,7 +38,9 @@ export function beginExchange(
         http_response_status_code: String(status),
       },
       (performance.now() - begunMs) / 1_000,
+      trace.span,
     );
+    endTrace(trace, status);
   });
   reply.headers({
     "fly-request-id": requestId,

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { temporaryFolder } from "../../../../test/support/temporary.ts";
-import { rpcServerSeconds } from "../../otel/metrics.ts";
+import { registry } from "../../otel/metrics.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { createServer, type Running, serve } from "../server/serve.ts";
 import { addHealth, Health } from "./health.ts";
@@ -19,10 +19,9 @@ async function serving(address: string): Promise<Running> {
 
 /** Calls of health that this process has served. */
 async function served(): Promise<number> {
-  const { values } = await rpcServerSeconds.get();
-  return values
-    .filter(({ metricName, labels }) => metricName?.endsWith("_count") && labels.rpc_status_code === "OK")
-    .reduce((sum, { value }) => sum + value, 0);
+  const page = await registry.getSingleMetricAsString("rpc_server_call_duration_seconds");
+  const counts = [...page.matchAll(/_count\{.*rpc_status_code="OK".*\} (\d+)/g)];
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
 test.each(["0.0.0.0:0", "127.0.0.1:0", "unix"])("a server at %s is called so many times", async (listen) => {
