@@ -17,6 +17,7 @@ export const STATIC_CHECKS: readonly Check[] = [
   { name: "imports", command: ["node", "tools/check/imports.ts"] },
   { name: "unused code", command: ["knip", "--no-progress"] },
   { name: "configuration reference", command: ["node", "tools/docs/configuration.ts"] },
+  { name: "dashboards", command: ["node", "otel/grafana/generate.ts"] },
   { name: "contracts: lint", command: ["buf", "lint"] },
   // Compared with what was published last, not with the commit before: two steps of one change must
   // not hide each other.

@@ -1,4 +1,4 @@
-/** `npm run gen`: makes `src/gen` (`--force`: even if unchanged) and `docs/configuration.md`. */
+/** `npm run gen`: makes `src/gen` (`--force`: even if unchanged), `docs/configuration.md` and the dashboards of `otel/grafana`. */
 import { main } from "../lib/main.ts";
 import { generate } from "../setup/generate.ts";
 
@@ -8,4 +8,7 @@ await main(async (signal, progress) => {
   // Later than the generated code, which it may come to import.
   const { writeReference } = await import("../docs/configuration.ts");
   progress.say(`docs/configuration.md: ${writeReference() ? "written" : "up to date"}`);
+  const { writeDashboards } = await import("../../otel/grafana/generate.ts");
+  const dashboards = writeDashboards();
+  progress.say(`dashboards: ${dashboards.length > 0 ? `written: ${dashboards.join(", ")}` : "up to date"}`);
 });
