@@ -10,6 +10,7 @@ import { startFleet, type TestFleet } from "../support/fleet.ts";
 import { leaveOut } from "../support/leave-out.ts";
 import { pushImage } from "../support/oci/index.ts";
 import { coverageBelow, spanNamed, traceOf } from "../support/telemetry/trace-coverage.ts";
+import { OF_REAL_VMS } from "../system/prometheus/named-metrics.ts";
 import { debianImages } from "./debian-image.ts";
 import { filesWith, inheritance, readableByOthers } from "./privacy.ts";
 
@@ -227,6 +228,19 @@ describe("a fleet with real VMs", { shuffle: false }, () => {
     }
   });
 
+  it("shows pools and templates in the metrics that dashboards name", async () => {
+    const { id } = await clients.create({ app: APP, config: configOf(image) });
+    const missing = async () => {
+      // Until one has found a warm VM.
+      await clients.stop(id);
+      await clients.start(id);
+      const pages = await Promise.all([1, 2].map(metricsOfHost));
+      return OF_REAL_VMS.filter((name) => !pages.some((each) => each.includes(`\n${name}{`)));
+    };
+
+    await expect.poll(missing, LISTENING).toEqual([]);
+  });
+
   it("hover doctor finds nothing wrong", async () => {
     await expect(hover("doctor")).resolves.toMatch(/^ok +hosts +2 attached/m);
   });
@@ -262,6 +276,11 @@ describe("a fleet with real VMs", { shuffle: false }, () => {
       }, LISTENING)
       .toBeDefined();
     return body;
+  }
+
+  async function metricsOfHost(number: number): Promise<string> {
+    const address = fleet.part(`hostd-${number}`).spec.environment["HOSTD_METRICS_LISTEN"];
+    return await (await fetch(`http://${address}/metrics`, { signal: AbortSignal.timeout(10_000) })).text();
   }
 
   async function hover(...args: string[]): Promise<string> {

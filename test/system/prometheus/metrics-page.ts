@@ -34,3 +34,20 @@ export function codeBlocks(language: string): readonly string[] {
   const block = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms");
   return [...page.matchAll(block)].map(([, code]) => code ?? "");
 }
+
+/** A proxy serves no calls, so that nobody is to be kept out of them or noted in the audit log. */
+const OF_SERVERS = /^(?:rpc_server_connections|windhover_audit)_/;
+
+/** What a service has, by the page. */
+export function documentedFor(service: string): readonly Documented[] {
+  return documentedMetrics().filter(
+    (each) =>
+      each.service === service ||
+      (each.service === "every service" && !(service === "proxy" && OF_SERVERS.test(each.name))),
+  );
+}
+
+/** The series by which a metric is found. */
+export function seriesName(name: string, type: string): string {
+  return type === "histogram" ? `${name}_count` : name;
+}

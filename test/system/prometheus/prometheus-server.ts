@@ -29,14 +29,37 @@ export interface Target {
   readonly lastError: string;
 }
 
+/** A point of a histogram with the trace that it stands for. */
+export interface Exemplar {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: string;
+  /** Seconds since the epoch. */
+  readonly timestamp: number;
+}
+
+/** A rule as Prometheus has loaded it. */
+export interface LoadedRule {
+  readonly name: string;
+  readonly type: "alerting" | "recording";
+  readonly health: "ok" | "err" | "unknown";
+  readonly lastError?: string;
+}
+
 /** A Prometheus of one's own, with its HTTP API. */
 export interface Prometheus {
+  /** `http://host:port`. */
+  readonly url: string;
   /** @throws Error with what Prometheus says of an expression it does not understand */
   query(expression: string): Promise<readonly Sample[]>;
   metadata(job: string): Promise<readonly Metadata[]>;
   targets(): Promise<readonly Target[]>;
+  rules(): Promise<readonly LoadedRule[]>;
+  exemplars(selector: string): Promise<readonly Exemplar[]>;
   close(): Promise<void>;
 }
+
+/** Besides folders and addresses. */
+export const PROMETHEUS_FLAGS = ["--enable-feature=exemplar-storage"];
 
 const TIMEOUT_MS = 20_000;
 
@@ -54,6 +77,7 @@ export async function startPrometheus(configuration: string): Promise<Prometheus
       `--config.file=${file}`,
       `--storage.tsdb.path=${join(scratch.path, "data")}`,
       `--web.listen-address=${address}`,
+      ...PROMETHEUS_FLAGS,
     ],
     environment: plainEnvironment(),
     workingDirectory: scratch.path,
@@ -71,12 +95,24 @@ export async function startPrometheus(configuration: string): Promise<Prometheus
   await startOrRemove(part, scratch);
   const ask = (path: string, parameters: Record<string, string>) => api(address, path, parameters);
   return {
+    url: `http://${address}`,
     // The shapes are those of the documented HTTP API, version 1.
     query: async (query) => ((await ask("query", { query })) as { result: readonly Sample[] }).result,
     metadata: async (job) =>
       (await ask("targets/metadata", { match_target: `{job="${job}"}` })) as readonly Metadata[],
     targets: async () =>
       ((await ask("targets", { state: "active" })) as { activeTargets: readonly Target[] }).activeTargets,
+    rules: async () => {
+      const { groups } = (await ask("rules", {})) as { groups: readonly { rules: readonly LoadedRule[] }[] };
+      return groups.flatMap((group) => group.rules);
+    },
+    exemplars: async (query) => {
+      const [start, end] = ["0", String(Date.now() / 1_000 + 60)];
+      const series = (await ask("query_exemplars", { query, start, end })) as {
+        readonly exemplars: readonly Exemplar[];
+      }[];
+      return series.flatMap(({ exemplars }) => exemplars);
+    },
     async close() {
       await part.stop();
       scratch.remove();

@@ -1,15 +1,29 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { get } from "node:http";
-import { text } from "node:stream/consumers";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { PortConfig, ServiceConfig } from "../../../src/gen/windhover/machines/v1/machine.ts";
-import { program } from "../../../tools/lib/programs.ts";
+import {
+  MachineState,
+  Placement,
+  PortConfig,
+  ServiceConfig,
+} from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { configOf } from "../../support/clients.ts";
 import { Programs } from "../programs.ts";
 import { openWorld, type World } from "../world.ts";
-import { codeBlocks, type Documented, documentedMetrics } from "./metrics-page.ts";
+import { codeBlocks, type Documented, documentedFor, documentedMetrics, seriesName } from "./metrics-page.ts";
+import {
+  AFTER_FAULTS,
+  dashboardExpressions,
+  namedMetrics,
+  OF_REAL_VMS,
+  OF_THE_COLLECTOR,
+  PROMETHEUS,
+  rules,
+} from "./named-metrics.ts";
 import { type Prometheus, type Sample, startPrometheus } from "./prometheus-server.ts";
+import { promtool } from "./promtool.ts";
 
 const SERVICES = ["api", "scheduler", "hostd", "imagecache", "proxy"] as const;
 type Service = (typeof SERVICES)[number];
@@ -17,15 +31,10 @@ type Service = (typeof SERVICES)[number];
 const HOST_MEMORY_MB = 1_024;
 const WEB = PortConfig.fromPartial({ port: 80, handlers: ["http"] });
 
-/** What neither happens when all is well nor without real VMs: Prometheus knows of them and has no value yet. */
-const WITHOUT_VALUES = [
-  "windhover_pool_hits_total",
-  "windhover_pool_misses_total",
-  "windhover_pool_size",
-  "windhover_saga_steps_retried_total",
-  "windhover_saga_steps_stuck_total",
-  "windhover_template_age_seconds",
-];
+/** Prometheus knows of them and has no value yet. */
+const WITHOUT_VALUES = [...OF_REAL_VMS, ...AFTER_FAULTS];
+/** Recorded from those. */
+const RECORDED_WITHOUT_VALUES = ["windhover_pool:hit_ratio5m"];
 /** Labels that Prometheus puts on everything, and those of histograms. */
 const NOT_OURS = new Set(["__name__", "job", "instance", "le"]);
 const UP = ["api", "hostd", "hostd", "imagecache", "imagecache", "proxy", "scheduler"].map((job) => [
@@ -34,7 +43,7 @@ const UP = ["api", "hostd", "hostd", "imagecache", "imagecache", "proxy", "sched
 ]);
 const SCRAPED = { timeout: 60_000, interval: 200 };
 
-describe("Debian's Prometheus, set up as the documentation says", () => {
+describe("Debian's Prometheus, with the configuration of otel/prometheus", () => {
   let world: World;
   let prometheus: Prometheus;
   let programs: Programs;
@@ -69,9 +78,12 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
     const value = (expression: string) => expect.poll(() => values(expression), SCRAPED);
 
     await value('sum(windhover_start_duration_seconds_count{start_path="cold", outcome="ok"})').toEqual([3]);
+    await value('sum(windhover_start_duration_seconds_count{start_path="none", outcome="failed"})').toEqual([
+      1,
+    ]);
     await value('windhover_proxy_wakes_total{path="cold", outcome="ok"}').toEqual([1]);
     await value('sum(windhover_api_start_duration_seconds_count{outcome="ok"})').toEqual([1]);
-    await value('sum(windhover_create_duration_seconds_count{outcome="ok"})').toEqual([1]);
+    await value('sum(windhover_create_duration_seconds_count{outcome="ok"})').toEqual([2]);
     await value('windhover_create_duration_seconds_count{outcome="refused"}').toEqual([1]);
     await value('sum(windhover_stop_duration_seconds_count{outcome="ok"})').toEqual([3]);
     await value('sum(windhover_refusals_total{operation="bid", reason="no_memory"})').toEqual([2]);
@@ -120,6 +132,65 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
       );
   });
 
+  it("has data for every metric that a dashboard or a rule names", async () => {
+    const none = [...WITHOUT_VALUES, ...RECORDED_WITHOUT_VALUES];
+    const names = namedMetrics().filter((name) => !OF_THE_COLLECTOR.test(name) && !none.includes(name));
+    const missing = async () => {
+      const counts = await Promise.all(names.map((name) => prometheus.query(`count({__name__="${name}"})`)));
+      return names.filter((_, index) => counts[index]?.length === 0);
+    };
+
+    expect(names.length).toBeGreaterThan(60);
+    await expect.poll(missing, SCRAPED).toEqual([]);
+  });
+
+  it("understands every query of the dashboards", async () => {
+    const filled = dashboardExpressions()
+      .filter((each) => !each.startsWith("label_values"))
+      .map((each) => each.replaceAll("$__rate_interval", "1m").replaceAll(/\$\w+/g, ".*"));
+
+    expect(filled.length).toBeGreaterThan(60);
+    for (const each of filled) expect(await prometheus.query(each)).toBeInstanceOf(Array);
+  });
+
+  it("knows what is named and has no data without faults or real VMs", () => {
+    const documented = documentedMetrics().map(({ name }) => name);
+    const recorded = rules().flatMap(({ record }) => record ?? []);
+
+    expect(WITHOUT_VALUES.filter((name) => !documented.includes(name))).toEqual([]);
+    expect(RECORDED_WITHOUT_VALUES.filter((name) => !recorded.includes(name))).toEqual([]);
+  });
+
+  it("loads the rules and evaluates all of them without an error", async () => {
+    const wanted = rules().map(({ record, alert }) => [record ?? alert, "ok", undefined]);
+    const loaded = async () =>
+      (await prometheus.rules()).map(({ name, health, lastError }) => [name, health, lastError]).sort();
+
+    await expect.poll(loaded, SCRAPED).toEqual(wanted.sort());
+  });
+
+  it.each([
+    "windhover_start_duration_seconds_bucket",
+    "windhover_api_start_duration_seconds_bucket",
+    "windhover_create_duration_seconds_bucket",
+    "windhover_stop_duration_seconds_bucket",
+    "windhover_auction_duration_seconds_bucket",
+    "windhover_image_pull_duration_seconds_bucket",
+    "windhover_proxy_request_duration_seconds_bucket",
+    "windhover_proxy_wake_seconds_bucket",
+    "rpc_server_call_duration_seconds_bucket",
+    "rpc_client_call_duration_seconds_bucket",
+  ])("leads from %s to a trace that the receiver has", async (name) => {
+    const found = async () => {
+      // The receiver evicts what is about no machine before long.
+      const exemplars = (await prometheus.exemplars(name)).toSorted((a, b) => b.timestamp - a.timestamp);
+      const ids = exemplars.slice(0, 10).map(({ labels }) => labels["trace_id"] ?? "none");
+      return await Promise.all(ids.map(statusOfTrace));
+    };
+
+    await expect.poll(found, SCRAPED).toContain(200);
+  });
+
   it("finds base units in the names, as documented", () => {
     for (const { name, unit } of documentedMetrics()) {
       expect([name, /_(seconds|bytes)(?:_total)?$/.exec(name)?.[1] ?? ""]).toEqual([name, unit]);
@@ -130,7 +201,10 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
     for (const address of addressesOf(service)) {
       const answer = await fetch(`http://${address}/metrics`, { signal: AbortSignal.timeout(20_000) });
 
-      expect(await promtool(await answer.text())).toEqual({ code: 0, output: "" });
+      expect(await promtool(["check", "metrics"], PROMETHEUS, await answer.text())).toEqual({
+        code: 0,
+        output: "",
+      });
     }
   });
 
@@ -138,7 +212,16 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
     await expect(prometheus.query(expression)).resolves.toBeInstanceOf(Array);
   });
 
-  /** A create with its start, a stop, a start, a request that starts it, stops; and a create that no host has room for. */
+  async function statusOfTrace(id: string): Promise<number> {
+    const answer = await fetch(`${world.fleet.traces}/api/traces/${id}`, {
+      headers: { authorization: `Bearer ${world.fleet.token}` },
+      signal: AbortSignal.timeout(20_000),
+    });
+    await answer.body?.cancel();
+    return answer.status;
+  }
+
+  /** A create with its start, a stop, a start, a request that starts it, stops; a create that no host has room for, and one whose start fails. */
   async function live(): Promise<void> {
     const { clients, app, image } = world;
     const services = [{ ...ServiceConfig.create(), internalPort: 8080, ports: [WEB], autostart: true }];
@@ -153,6 +236,9 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
     const guest = { cpuKind: "shared", cpus: 1, memoryMb: 2 * HOST_MEMORY_MB };
     const refused = clients.create({ app, config: configOf(image, { guest }) });
     await expect(refused).rejects.toMatchObject({ reason: "NO_CAPACITY" });
+    const broken = configOf(image, { init: { exec: ["sim-vmm-fail"] } });
+    const placement = Placement.fromPartial({ hostNumber: Number.parseInt(id.slice(0, 5), 16) });
+    expect((await clients.create({ app, config: broken, placement })).state).toBe(MachineState.FAILED);
     expect(await askProxy("nobody.localhost")).toBe(404);
   }
 
@@ -166,7 +252,7 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
     return answer.statusCode;
   }
 
-  /** The documented configuration with this fleet's addresses, and in a hurry. */
+  /** The configuration of `otel/prometheus` with this fleet's addresses, and in a hurry. */
   function configuration(): string {
     const local: Record<string, string> = {
       "127.0.0.1:9100": addressesOf("api")[0] ?? "",
@@ -177,10 +263,10 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
       "127.0.0.1:9113": addressesOf("imagecache")[1] ?? "",
       "127.0.0.1:9109": addressesOf("proxy")[0] ?? "",
     };
-    const [documented = ""] = codeBlocks("yaml");
-    return documented
+    return readFileSync(join(PROMETHEUS, "prometheus.yml"), "utf8")
       .replace(/127\.0\.0\.1:\d+/g, (address) => local[address] ?? address)
-      .replace("scrape_interval: 15s", "scrape_interval: 500ms");
+      .replaceAll("_interval: 15s", "_interval: 500ms")
+      .replace("rules/*.yml", join(PROMETHEUS, "rules/*.yml"));
   }
 
   function addressesOf(service: Service): string[] {
@@ -196,34 +282,12 @@ describe("Debian's Prometheus, set up as the documentation says", () => {
     const metadata = await prometheus.metadata(service);
     const ours = metadata.filter(({ metric }) => /^(windhover|rpc|http_server)_/.test(metric));
     const byName = new Map(
-      ours.map(({ metric, type, help }) => [metric, { name: metric, type, meaning: help }]),
+      ours.map(({ metric, type, help }) => {
+        // OpenMetrics names a counter without its suffix.
+        const name = type === "counter" ? `${metric}_total` : metric;
+        return [name, { name, type, meaning: help }];
+      }),
     );
     return [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 });
-
-/** A proxy serves no calls, so that nobody is to be kept out of them or noted in the audit log. */
-const OF_SERVERS = /^(?:rpc_server_connections|windhover_audit)_/;
-
-function documentedFor(service: Service): readonly Documented[] {
-  return documentedMetrics().filter(
-    (each) =>
-      each.service === service ||
-      (each.service === "every service" && !(service === "proxy" && OF_SERVERS.test(each.name))),
-  );
-}
-
-function seriesName(name: string, type: string): string {
-  return type === "histogram" ? `${name}_count` : name;
-}
-
-async function promtool(metrics: string): Promise<{ code: number; output: string }> {
-  const child = spawn(program("promtool"), ["check", "metrics"], { timeout: 60_000 });
-  child.stdin.end(metrics);
-  const [stdout, stderr, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, "close"),
-  ]);
-  return { code, output: `${stdout}${stderr}` };
-}
