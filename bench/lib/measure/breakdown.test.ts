@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { sketch } from "../../../src/lib/latency/span.fixture.ts";
 import { breakdownTable, meanSelfTimes, startTimes } from "./breakdown.ts";
 
 /**
@@ -6,17 +7,10 @@ import { breakdownTable, meanSelfTimes, startTimes } from "./breakdown.ts";
  * it; all times in ms.
  */
 function start(vmmMs = 60, more: readonly string[] = []) {
-  const span = (id: string, parent: string | undefined, name: string, startMs: number, ms: number) => ({
-    span_id: id,
-    ...(parent === undefined ? {} : { parent_span_id: parent }),
-    name,
-    service: name.split(".")[0] ?? "",
-    kind: "internal",
-    start_us: 1_000_000 + startMs * 1_000,
-    duration_us: ms * 1_000,
-    status: "unset",
-    attributes: {},
-  });
+  const span = (id: string, parent: string | undefined, name: string, startMs: number, ms: number) => {
+    const of = { id, name, service: name.split(".")[0] ?? "", at: startMs * 1_000, for: ms * 1_000 };
+    return sketch(parent === undefined ? of : { ...of, parent });
+  };
   return [
     span("a", undefined, "client.call", 0, vmmMs + 40),
     span("b", "a", "hostd.start", 10, vmmMs + 20),

@@ -1,10 +1,11 @@
-import { analyze, nameOf, type TraceSpan } from "../../../src/cli/index.ts";
+import { analyze, nameOf } from "../../../src/cli/index.ts";
+import type { Span } from "../../../src/lib/latency/span.ts";
 import { number, table } from "../report/table.ts";
 
 /** The spans of one trace. */
-export type Spans = readonly TraceSpan[];
+export type Spans = readonly Span[];
 
-/** The time in which a span ran and none below it: a mean over traces. */
+/** A span's own time on the critical path: a mean over traces. */
 export interface HopTime {
   readonly service: string;
   readonly span: string;

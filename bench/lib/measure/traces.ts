@@ -1,4 +1,5 @@
-import { isComplete, type Trace, type TraceSpan } from "../../../src/cli/index.ts";
+import { isComplete, type Trace } from "../../../src/cli/index.ts";
+import type { Span } from "../../../src/lib/latency/span.ts";
 import { flushTelemetry } from "../../../src/lib/otel/tracing.ts";
 import { sleep } from "../../../src/lib/runtime/wait.ts";
 import type { TestFleet } from "../../../test/support/fleet.ts";
@@ -18,10 +19,10 @@ export async function readTraces(
   fleet: TestFleet,
   ids: readonly string[],
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, readonly TraceSpan[]>> {
+): Promise<ReadonlyMap<string, readonly Span[]>> {
   await flushTelemetry();
   const deadline = performance.now() + COMPLETE_LIMIT_MS;
-  const found = new Map<string, readonly TraceSpan[]>();
+  const found = new Map<string, readonly Span[]>();
   for (let missing = ids; missing.length > 0 && performance.now() < deadline; ) {
     for (const id of missing) {
       const spans = await findTrace(fleet, id, signal);
@@ -41,6 +42,6 @@ async function findTrace(fleet: TestFleet, id: string, signal: AbortSignal) {
   if (answer.status === 404) return undefined;
   if (!answer.ok) throw new Error(`the trace receiver answers ${answer.status}`);
   // The receiver is of the same release.
-  const body = (await answer.json()) as { readonly trace: Trace; readonly spans: readonly TraceSpan[] };
+  const body = (await answer.json()) as { readonly trace: Trace; readonly spans: readonly Span[] };
   return body.trace.idle_ms >= QUIET_MS ? body.spans : undefined;
 }

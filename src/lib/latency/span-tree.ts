@@ -80,9 +80,7 @@ export function orphansWithin(top: Node, { orphans }: SpanTree): readonly Node[]
 /** Returns the nearest ancestor that a span which outlives its parent ends within. */
 function ancestorOfLate(node: Node): Building | undefined {
   const { parent } = node;
-  if (!parent || node.endUs <= parent.endUs + TOLERANCE_US || isCall(parent.span, node.span)) {
-    return undefined;
-  }
+  if (!parent || node.endUs <= parent.endUs || isCall(parent.span, node.span)) return undefined;
   for (let above = parent.parent; above; above = above.parent) {
     // All nodes are built here.
     if (node.endUs <= above.endUs + TOLERANCE_US) return above as Building;

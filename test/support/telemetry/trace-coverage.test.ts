@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import type { TraceSpan } from "../../../src/cli/commands/trace/spans.ts";
+import { sketch } from "../../../src/lib/latency/span.fixture.ts";
+import type { Span } from "../../../src/lib/latency/span.ts";
 import { coverageBelow } from "./trace-coverage.ts";
 
 test("time counts once, within the span above only, and however deep below it is spent", () => {
@@ -18,12 +19,6 @@ test("time counts once, within the span above only, and however deep below it is
   expect(coverageBelow(spans[0] ?? top, spans)).toBe(0);
 });
 
-function span(id: string, parent: string | undefined, fromUs: number, toUs: number): TraceSpan {
-  return {
-    span_id: id,
-    ...(parent === undefined ? {} : { parent_span_id: parent }),
-    ...{ name: id, service: "test", kind: "internal", status: "unset", attributes: {} },
-    start_us: fromUs,
-    duration_us: toUs - fromUs,
-  };
+function span(id: string, parent: string | undefined, from: number, to: number): Span {
+  return sketch({ id, at: from, for: to - from, ...(parent !== undefined && { parent }) });
 }

@@ -1,6 +1,7 @@
 import { expect } from "vitest";
-import { type Interval, overlap, union } from "../../../src/cli/commands/trace/intervals.ts";
-import { isComplete, parentIn, type Trace, type TraceSpan } from "../../../src/cli/commands/trace/spans.ts";
+import { isComplete, type Trace } from "../../../src/cli/commands/trace/spans.ts";
+import { criticalPath } from "../../../src/lib/latency/critical-path.ts";
+import type { Span } from "../../../src/lib/latency/span.ts";
 import type { TestFleet } from "../fleet.ts";
 
 const ARRIVAL = { timeout: 40_000, interval: 100 };
@@ -9,8 +10,8 @@ const QUIET_MS = 700;
 const TIMEOUT_MS = 5_000;
 
 /** All spans of a trace, once they have arrived. */
-export async function traceOf(fleet: TestFleet, traceId: string): Promise<readonly TraceSpan[]> {
-  let spans: readonly TraceSpan[] = [];
+export async function traceOf(fleet: TestFleet, traceId: string): Promise<readonly Span[]> {
+  let spans: readonly Span[] = [];
   await expect
     .poll(async () => {
       const found = await find(fleet, traceId);
@@ -22,22 +23,14 @@ export async function traceOf(fleet: TestFleet, traceId: string): Promise<readon
 }
 
 /** The share of a span's time, 0 to 1, in which at least one span below it ran. */
-export function coverageBelow(top: TraceSpan, spans: readonly TraceSpan[]): number {
-  const below = new Set([top.span_id]);
-  // A parent may come after its child in the list, so until nothing is added.
-  for (let size = 0; size !== below.size; ) {
-    size = below.size;
-    for (const span of spans) {
-      const parent = parentIn(span, below);
-      if (parent !== undefined) below.add(span.span_id);
-    }
-  }
-  const intervals = spans.filter((span) => span !== top && below.has(span.span_id)).map(intervalOf);
-  return top.duration_us === 0 ? 0 : overlap(union(intervals), intervalOf(top)) / top.duration_us;
+export function coverageBelow(top: Span, spans: readonly Span[]): number {
+  const own = criticalPath(spans, top.span_id).filter(({ spanId }) => spanId === top.span_id);
+  const ownUs = own.reduce((sum, { startUs, endUs }) => sum + endUs - startUs, 0);
+  return top.duration_us === 0 ? 0 : 1 - ownUs / top.duration_us;
 }
 
 /** Of the spans of this name and kind, the first. */
-export function spanNamed(name: string, spans: readonly TraceSpan[], kind?: string): TraceSpan {
+export function spanNamed(name: string, spans: readonly Span[], kind?: string): Span {
   const found = spans.find((span) => span.name === name && (kind === undefined || span.kind === kind));
   if (found === undefined) throw new Error(`no ${name} among ${spans.map((span) => span.name).join(", ")}`);
   return found;
@@ -46,7 +39,7 @@ export function spanNamed(name: string, spans: readonly TraceSpan[], kind?: stri
 async function find(
   fleet: TestFleet,
   traceId: string,
-): Promise<{ trace: Trace; spans: readonly TraceSpan[] } | undefined> {
+): Promise<{ trace: Trace; spans: readonly Span[] } | undefined> {
   const answer = await fetch(`${fleet.traces}/api/traces/${traceId}`, {
     headers: { authorization: `Bearer ${fleet.token}` },
     signal: AbortSignal.timeout(TIMEOUT_MS),
@@ -54,9 +47,5 @@ async function find(
   if (answer.status === 404) return undefined;
   if (!answer.ok) throw new Error(`the trace receiver answers ${answer.status}: ${await answer.text()}`);
   // The receiver is part of the same release.
-  return (await answer.json()) as { trace: Trace; spans: readonly TraceSpan[] };
-}
-
-function intervalOf(span: TraceSpan): Interval {
-  return [span.start_us, span.start_us + span.duration_us];
+  return (await answer.json()) as { trace: Trace; spans: readonly Span[] };
 }

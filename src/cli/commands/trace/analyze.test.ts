@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { type SpanSketch, sketch } from "../../../lib/latency/span.fixture.ts";
+import type { Span } from "../../../lib/latency/span.ts";
 import { analyze } from "./analyze.ts";
-import { isComplete, type TraceSpan } from "./spans.ts";
+import { isComplete } from "./spans.ts";
 
 describe("self time", () => {
-  test("is what no child covers, and children that overlap count once", () => {
+  test("is what a span has of the root's critical path", () => {
     const rows = analyze([
       span("root", "", 0, 100),
       span("a", "root", 10, 40),
@@ -13,19 +15,10 @@ describe("self time", () => {
 
     expect(rows?.map((row) => [row.span.span_id, row.selfUs])).toEqual([
       ["root", 30],
-      ["a", 40],
+      ["a", 20],
       ["b", 40],
-      ["c", 40],
+      ["c", 10],
     ]);
-  });
-
-  test("of a span above is not what a grandchild does that outlives its parent", () => {
-    const spans = [span("root", "", 0, 100), span("a", "root", 0, 10), span("b", "a", 10, 80)];
-
-    const analysis = analyze(spans);
-
-    expect(analysis?.rows.map((row) => row.selfUs)).toEqual([10, 10, 80]);
-    expect(analysis?.coverage).toBe(0.9);
   });
 
   test("after the end of the root counts for no hop", () => {
@@ -106,12 +99,7 @@ test.each([
   expect(isComplete(spans)).toBe(complete);
 });
 
-function span(id: string, parent: string, atUs: number, forUs: number, service = "api"): TraceSpan {
-  const base = { span_id: id, name: id, service, kind: "internal", status: "unset", attributes: {} };
-  return {
-    ...base,
-    ...(parent === "" ? {} : { parent_span_id: parent }),
-    start_us: 1.7e15 + atUs,
-    duration_us: forUs,
-  };
+function span(id: string, parent: string, at: number, duration: number, service = "api"): Span {
+  const of: SpanSketch = { id, service, at, for: duration };
+  return sketch(parent === "" ? of : { ...of, parent });
 }

@@ -1,4 +1,4 @@
-import { hopOf, type Row } from "./analyze.ts";
+import { placeOf, type Row } from "./analyze.ts";
 
 export interface Folded {
   readonly depth: number;
@@ -35,7 +35,8 @@ export function fold(rows: readonly Row[], rootUs: number, keep: (row: Row) => b
     const isShort =
       row.isLeaf && row.span.status !== "error" && row.span.duration_us < SHORT * rootUs && !keep(row);
     const [first] = run;
-    if (!isShort || (first && (first.depth !== row.depth || hopOf(first.span) !== hopOf(row.span)))) flush();
+    if (!isShort || (first && (first.depth !== row.depth || placeOf(first.span) !== placeOf(row.span))))
+      flush();
     if (isShort) run.push(row);
     else lines.push({ row });
   }
@@ -51,6 +52,6 @@ function together(run: readonly Row[], first: Row): Folded {
     selfShare: run.reduce((sum, row) => sum + row.selfShare, 0),
     count: run.length,
     names: [...new Set(run.map((row) => row.span.name))],
-    hop: hopOf(first.span),
+    hop: placeOf(first.span),
   };
 }

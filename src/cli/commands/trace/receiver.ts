@@ -1,8 +1,9 @@
 import { Fault } from "../../../lib/faults/fault.ts";
+import type { Span } from "../../../lib/latency/span.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import { httpRequest } from "../../session/http.ts";
 import type { Session } from "../../session/session.ts";
-import { isComplete, type Trace, type TraceSpan } from "./spans.ts";
+import { isComplete, type Trace } from "./spans.ts";
 
 const TIMEOUT_MS = 5_000;
 /** Longest wait for late spans. */
@@ -15,7 +16,7 @@ const SILENT_MS = 2_000;
 
 export interface FullTrace {
   readonly trace: Trace;
-  readonly spans: readonly TraceSpan[];
+  readonly spans: readonly Span[];
 }
 
 /**

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import type { Span } from "../../../lib/latency/span.ts";
 import { paint } from "../../session/terminal.ts";
 import { analyze } from "./analyze.ts";
-import type { TraceSpan } from "./spans.ts";
 import { nameOf, percent, summaryLines, waterfall } from "./waterfall.ts";
 
 const plain = paint(false);
@@ -91,7 +91,7 @@ describe("a waterfall", () => {
 
     expect(lines.find((line) => line.startsWith("  tiny"))).toMatch(/500 ms +0 ms +0 % +▏$/);
     expect(lines.find((line) => line.startsWith("  late"))).toMatch(/1\.50 s +100 ms.*→$/);
-    expect(lines.find((line) => line.startsWith("  early"))).toMatch(/-200 ms +100 ms +10 % {2}█$/);
+    expect(lines.find((line) => line.startsWith("  early"))).toMatch(/-200 ms +100 ms +0 % {2}█$/);
   });
 
   test("reports missing parents and failures", () => {
@@ -112,7 +112,7 @@ describe("a waterfall", () => {
     ]);
     expect(summary).toEqual([
       "share of each hop   api 100 %",
-      "coverage            20 % of root (100 ms) is within a span below it",
+      "coverage            40 % of root (100 ms) is within a span below it",
       "incomplete          1 span(s) whose parent has not arrived",
       "failed              bad: no luck",
     ]);
@@ -130,9 +130,19 @@ test("the summary of a start has each hop's share and the coverage", () => {
   const analysis = analyze(START);
 
   expect(analysis ? summaryLines(analysis, plain) : []).toEqual([
-    "share of each hop   guest 62 %   api 14 %   hostd 14 %   hover 10 %",
+    "share of each hop   guest exec 32 %   guest mount 30 %   hostd 14 %   hover 10 %   api 10 %   network 4 %",
     "coverage            90 % of hover machine start (100 ms) is within a span below it",
   ]);
+});
+
+test("the summary says by how much clocks were corrected", () => {
+  const call = span("call", "", "x/Start", 0, 100, { kind: "client" });
+  const served = span("served", "call", "x/Start", 5_000, 80, { kind: "server", service: "hostd" });
+  const analysis = analyze([call, served]);
+
+  expect(analysis ? summaryLines(analysis, plain) : []).toContain(
+    "clocks              corrected by up to 4.99 s",
+  );
 });
 
 test.each([
@@ -140,7 +150,7 @@ test.each([
   ["windhover.machines.v1.MachinesService/StartMachine", "client", "→ MachinesService/StartMachine"],
   ["hostd.start", "internal", "hostd.start"],
   ["hover machine start", "client", "hover machine start"],
-])("the span %s (%s) is called %s", (name, kind, shown) => {
+] as const)("the span %s (%s) is called %s", (name, kind, shown) => {
   expect(nameOf(span("s", "", name, 0, 1, { kind }))).toBe(shown);
 });
 
@@ -153,7 +163,7 @@ test.each([
   expect(percent(share)).toBe(text);
 });
 
-function draw(spans: readonly TraceSpan[], width: number, all = false): string[] {
+function draw(spans: readonly Span[], width: number, all = false): string[] {
   const analysis = analyze(spans);
   return analysis ? waterfall(analysis, { width, paint: plain, all }) : [];
 }
@@ -164,9 +174,10 @@ function span(
   name: string,
   atMs: number,
   forMs: number,
-  more: Partial<TraceSpan> = {},
-): TraceSpan {
+  more: Partial<Span> = {},
+): Span {
   return {
+    trace_id: "4bf92f3577b34da6a3ce929d0e0e4736",
     span_id: id,
     ...(parent === "" ? {} : { parent_span_id: parent }),
     name,

@@ -1,9 +1,9 @@
+import type { Span } from "../../../lib/latency/span.ts";
 import { cutTo, displayWidth, fitTo } from "../../render/text.ts";
 import { span as time } from "../../render/time.ts";
 import { harmless, type Paint } from "../../session/terminal.ts";
-import { type Analysis, hopOf, type Row } from "./analyze.ts";
+import { type Analysis, placeOf, type Row } from "./analyze.ts";
 import { fold, type Line } from "./fold.ts";
-import type { TraceSpan } from "./spans.ts";
 
 export interface WaterfallOptions {
   readonly width: number;
@@ -43,7 +43,7 @@ interface Drawn {
 
 /** Draws a trace: a line for each span with name, service, offset, duration, share and bar. */
 export function waterfall({ root, rows }: Analysis, { width, paint, all }: WaterfallOptions): string[] {
-  const keep = ({ span }: Row) => all === true || labelsOf(span) !== "" || hopOf(span) === "guest";
+  const keep = ({ span }: Row) => all === true || labelsOf(span) !== "" || placeOf(span) === "guest";
   const lines = fold(rows, root.duration_us, keep).map(toDrawn);
   const serviceWidth = Math.min(14, Math.max(7, ...lines.map((line) => displayWidth(line.service))));
   const fixed = 2 + serviceWidth + OFFSET + DURATION + SHARE + 2;
@@ -70,13 +70,14 @@ export function waterfall({ root, rows }: Analysis, { width, paint, all }: Water
 }
 
 /** Summarises a trace: each hop's share, the coverage, and what is missing or failed. */
-export function summaryLines({ root, rows, hops, coverage }: Analysis, paint: Paint): string[] {
+export function summaryLines({ root, rows, hops, coverage, skewUs }: Analysis, paint: Paint): string[] {
   const shares = hops.map((hop) => `${harmless(hop.name)} ${percent(hop.share)}`).join("   ");
   const detached = rows.filter((row) => row.detached).length;
   const failed = rows.filter((row) => row.span.status === "error" && row.span.status_message);
   return [
     `share of each hop   ${shares}`,
     `coverage            ${percent(coverage)} of ${nameOf(root)} (${clock(root.duration_us)}) is within a span below it`,
+    ...(skewUs > 0 ? [`clocks              corrected by up to ${time(skewUs / 1_000)}`] : []),
     ...(detached > 0
       ? [paint.yellow(`incomplete          ${detached} span(s) whose parent has not arrived`)]
       : []),
@@ -87,7 +88,7 @@ export function summaryLines({ root, rows, hops, coverage }: Analysis, paint: Pa
 }
 
 /** Shortens a span's name by the package of an RPC; an arrow marks the client's side. */
-export function nameOf(span: TraceSpan): string {
+export function nameOf(span: Span): string {
   const name = harmless(span.name.replace(/^(?:[a-z0-9_]+\.)+([A-Z]\w*\/\w+)$/, "$1"));
   return span.kind === "client" && name.includes("/") ? `→ ${name}` : name;
 }
@@ -111,7 +112,7 @@ function toDrawn(line: Line): Drawn {
   return {
     name: `${row.detached && depth === 0 ? "? " : ""}${indent(depth)}${nameOf(span)}`,
     label: harmless(labelsOf(span)),
-    service: harmless(hopOf(span)),
+    service: harmless(placeOf(span)),
     offsetUs,
     durationUs: span.duration_us,
     selfShare,
@@ -119,7 +120,7 @@ function toDrawn(line: Line): Drawn {
   };
 }
 
-function labelsOf(span: TraceSpan): string {
+function labelsOf(span: Span): string {
   return SHOWN.flatMap(([attribute, label]) => {
     const value = span.attributes[attribute];
     return value === undefined || value === "" ? [] : [` ${label}=${String(value)}`];
@@ -130,7 +131,7 @@ function indent(depth: number): string {
   return "  ".repeat(Math.min(depth, MAX_INDENT));
 }
 
-function bar(line: Drawn, root: TraceSpan, width: number, paint: Paint): string {
+function bar(line: Drawn, root: Span, width: number, paint: Paint): string {
   if (width < 1 || root.duration_us === 0) return "";
   const scale = width / root.duration_us;
   // Clocks differ, and a span may outlive the root: both are drawn at the edge.
