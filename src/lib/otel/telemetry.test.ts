@@ -3,7 +3,8 @@ import { ExportResultCode, suppressTracing } from "@opentelemetry/core";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createLogger } from "../runtime/log.ts";
-import { QuietExporter, startTelemetry } from "./telemetry.ts";
+import { QuietExporter } from "./export/quiet-exporter.ts";
+import { startTelemetry } from "./telemetry.ts";
 import { activeTraceparent, withRemoteParent, withSpan } from "./tracing.ts";
 
 const lines: Record<string, unknown>[] = [];
@@ -21,7 +22,7 @@ test.each(["reports it", "throws"])(
       },
       shutdown: () => Promise.reject(new Error("no")),
     };
-    const quiet = new QuietExporter(failing, () => now);
+    const quiet = new QuietExporter(failing, undefined, () => now);
     const codes: number[] = [];
     // Only their number matters here.
     const three = [{}, {}, {}] as ReadableSpan[];

@@ -45,6 +45,23 @@ describe("our own spans", () => {
     expect(activeTraceparent()).toBe("");
   });
 
+  test("below one that is not sampled are not made, and pass its context on", async () => {
+    const unsampled = `00-${"a".repeat(32)}-${"b".repeat(16)}-00`;
+
+    const seen = await withRemoteParent(unsampled, () =>
+      withSpan("outer", {}, (outer) =>
+        withSpan("inner", {}, async (inner) => [
+          outer.isRecording(),
+          inner.isRecording(),
+          activeTraceparent(),
+        ]),
+      ),
+    );
+
+    expect(seen).toEqual([false, false, unsampled]);
+    expect(exporter.getFinishedSpans()).toEqual([]);
+  });
+
   test("that throw are errors with the fault's reason", async () => {
     const work = withSpan("x", {}, () => Promise.reject(new Fault("NOT_FOUND", "NO_MACHINE", "gone")));
 

@@ -3,7 +3,6 @@ import {
   type AttributeValue,
   type Context,
   context,
-  type HrTime,
   type Link,
   ProxyTracerProvider,
   propagation,
@@ -12,13 +11,17 @@ import {
   type SpanContext,
   SpanKind,
   SpanStatusCode,
+  TraceFlags,
   type Tracer,
+  type TracerProvider,
   trace,
 } from "@opentelemetry/api";
 import { Fault } from "../faults/fault.ts";
 import { within } from "../runtime/wait.ts";
+import { hrTime, nowUs, timeExactly } from "./span-times.ts";
 
 export { type Attributes, type Span, SpanKind } from "@opentelemetry/api";
+export { nowUs, timesOf } from "./span-times.ts";
 
 export const attribute = {
   machineId: "windhover.machine.id",
@@ -30,7 +33,26 @@ export const attribute = {
   reservationId: "windhover.reservation.id",
   region: "windhover.region",
   org: "windhover.org",
+  app: "windhover.app",
+  /** CPU kind, CPUs and megabytes, e.g. `shared-1x-256`. */
+  size: "windhover.machine.size",
   startPath: "windhover.start.path",
+  /** Why no faster start path was taken, e.g. `pool_empty`; several with commas, fastest path first. */
+  notFaster: "windhover.start.not_faster",
+  /** Who has begun it: `call`, or why there was none. */
+  startCause: "windhover.start.cause",
+  /** Starts that waited for a slot when this one came. */
+  queueLength: "windhover.start.queue_length",
+  /** Operations that were under way here when this one came. */
+  concurrency: "windhover.operation.concurrency",
+  /** Whether there was nothing to do. */
+  already: "windhover.operation.already",
+  /** Whether it only waited for an operation that another call had begun. */
+  joined: "windhover.operation.joined",
+  /** VMs in the warm pool that would do, when this start had its slot. */
+  poolSize: "windhover.pool.size",
+  /** Milliseconds that the pool took to replace the VM of an earlier start. */
+  refillMs: "windhover.pool.refill_ms",
   bidsAsked: "windhover.auction.bids_asked",
   bidsReceived: "windhover.auction.bids_received",
   /** Reason of the fault that a span ended with. */
@@ -53,8 +75,12 @@ export interface RecordedSpan {
   /** Microseconds since the epoch. */
   readonly endUs: number | bigint;
   readonly attributes?: Attributes;
+  /** Why it has failed, as the reason of a fault. Absent: it has not. */
+  readonly reason?: string;
   /** Traceparent of the parent. Default: the active span. */
   readonly parent?: string;
+  /** As of {@link SpanOptions}. */
+  readonly links?: readonly string[];
 }
 
 export function tracer(): Pick<Tracer, "startSpan"> {
@@ -63,12 +89,28 @@ export function tracer(): Pick<Tracer, "startSpan"> {
 
 const exact: Pick<Tracer, "startSpan"> = {
   startSpan(name, options, parent) {
-    // Read each time, because tests replace the provider.
-    const span = trace.getTracer("windhover").startSpan(name, options, parent);
+    const span = current().startSpan(name, options, parent);
     if (options?.startTime === undefined) timeExactly(span);
     return span;
   },
 };
+
+let known: { readonly provider: TracerProvider; readonly tracer: Tracer } | undefined;
+
+function current(): Tracer {
+  // Compared each time, because tests replace the provider.
+  const provider = trace.getTracerProvider();
+  if (known?.provider !== provider) known = { provider, tracer: provider.getTracer("windhover") };
+  return known.tracer;
+}
+
+/** Whether spans below one that is not recorded are not recorded either. */
+let followsParents = false;
+
+/** Says how this process samples. @param follows whether a span is recorded if and only if its parent is */
+export function samplesByParent(follows: boolean): void {
+  followsParents = follows;
+}
 
 /**
  * Runs `fn` in a new span, a child of the active one. The span ends when `fn` does, as an error when it throws.
@@ -81,7 +123,10 @@ export function withSpan<T>(
   fn: (span: Span) => Promise<T>,
   options: SpanOptions = {},
 ): Promise<T> {
-  if (options.onlyBelowParent && !trace.getActiveSpan()) return fn(trace.wrapSpanContext(NO_SPAN));
+  const parent = trace.getActiveSpan();
+  if (options.onlyBelowParent && !parent) return fn(trace.wrapSpanContext(NO_SPAN));
+  // The parent's context says all that there is to pass on.
+  if (followsParents && parent && isUnsampled(parent)) return unspanned(fn, parent);
   const span = tracer().startSpan(name, {
     kind: options.kind ?? SpanKind.INTERNAL,
     attributes,
@@ -97,6 +142,16 @@ export function withSpan<T>(
       span.end();
     }
   });
+}
+
+/** Rejects where `fn` throws, as it would in a span. */
+async function unspanned<T>(fn: (span: Span) => Promise<T>, parent: Span): Promise<T> {
+  return fn(trace.wrapSpanContext(parent.spanContext()));
+}
+
+function isUnsampled(span: Span): boolean {
+  const { traceId, traceFlags } = span.spanContext();
+  return (traceFlags & TraceFlags.SAMPLED) === 0 && traceId !== NO_SPAN.traceId;
 }
 
 export function failSpan(span: Span, err: unknown): void {
@@ -128,22 +183,19 @@ export function recordSpan(recorded: RecordedSpan): void {
   const parent = recorded.parent === undefined ? context.active() : remoteContext(recorded.parent);
   const attributes = recorded.attributes ?? {};
   const start = hrTime(recorded.startUs);
-  const span = tracer().startSpan(recorded.name, { startTime: start, attributes }, parent);
+  const links = recorded.links?.flatMap(toLink) ?? [];
+  const span = tracer().startSpan(recorded.name, { startTime: start, attributes, links }, parent);
+  if (recorded.reason !== undefined) {
+    span.setAttributes({ "error.type": recorded.reason, [attribute.reason]: recorded.reason });
+    span.setStatus({ code: SpanStatusCode.ERROR });
+  }
   span.end(recorded.endUs < recorded.startUs ? start : hrTime(recorded.endUs));
 }
 
-/** Returns the wall-clock time in microseconds since the epoch, finer than its whole milliseconds, as spans have it. */
-export function nowUs(): number {
-  return Math.floor(1_000 * clockMs());
-}
-
-/** Returns start and end of an ended span, in microseconds since the epoch; undefined for one that is not recorded. */
-export function timesOf(span: Span): { readonly startUs: number; readonly endUs: number } | undefined {
-  if (!("startTime" in span && "endTime" in span)) return undefined;
-  const { startTime, endTime } = span;
-  return isHrTime(startTime) && isHrTime(endTime)
-    ? { startUs: us(startTime), endUs: us(endTime) }
-    : undefined;
+/** Records a wait that ends now, below the active span. One that is shorter than {@link NO_WAIT_US} was none. */
+export function recordWait(name: string, startUs: number, attributes: Attributes = {}): void {
+  const endUs = nowUs();
+  if (endUs - startUs >= NO_WAIT_US) recordSpan({ name, startUs, endUs, attributes });
 }
 
 /** Sends the spans that are left, for at most `timeoutMs`. Never throws. */
@@ -158,53 +210,10 @@ export async function flushTelemetry(timeoutMs = 2_000): Promise<void> {
   }
 }
 
-/** What {@link clockMs} may differ from the wall clock by. */
-const CLOCK_ERROR_MS = 0.5;
+/** Microseconds in which whoever need not wait is given what it asks for. */
+const NO_WAIT_US = 100;
 
 const NO_SPAN: SpanContext = { traceId: "0".repeat(32), spanId: "0".repeat(16), traceFlags: 0 };
-
-/** What {@link clockMs} adds to `performance.now()`. */
-let clockOffsetMs = performance.timeOrigin;
-
-/**
- * Returns the wall-clock time in milliseconds, with fractions. Goes back only after the wall clock
- * was set, or has drifted away.
- */
-function clockMs(): number {
-  const beforeMs = performance.now();
-  const wallMs = Date.now();
-  const nowMs = performance.now();
-  // The process may have been held up between two of these, so both bounds count.
-  const isBehind = clockOffsetMs + nowMs < wallMs - CLOCK_ERROR_MS;
-  const isAhead = clockOffsetMs + beforeMs > wallMs + 1 + CLOCK_ERROR_MS;
-  if (isBehind || isAhead) clockOffsetMs = wallMs + 0.5 - (beforeMs + nowMs) / 2;
-  return clockOffsetMs + nowMs;
-}
-
-/**
- * Makes the start and the end of a span exact. The SDK cuts the start down to whole milliseconds;
- * in a start of forty, spans would be off by up to one.
- */
-function timeExactly(span: Span): void {
-  if (!("startTime" in span) || !isHrTime(span.startTime)) return;
-  [span.startTime[0], span.startTime[1]] = hrTimeOfMs(clockMs());
-  const offsetMs = clockOffsetMs;
-  const end = span.end.bind(span);
-  span.end = (time) => end(time ?? hrTimeOfMs(offsetMs + performance.now()));
-}
-
-function hrTimeOfMs(ms: number): HrTime {
-  const seconds = Math.floor(ms / 1_000);
-  return [seconds, Math.floor((ms - seconds * 1_000) * 1e6)];
-}
-
-function us([seconds, nanos]: HrTime): number {
-  return seconds * 1e6 + nanos / 1e3;
-}
-
-function isHrTime(time: unknown): time is HrTime {
-  return Array.isArray(time) && time.length === 2;
-}
 
 function traceparentOf(ctx: Context): string {
   const carrier: { traceparent?: string } = {};
@@ -219,11 +228,6 @@ function remoteContext(traceparent: string): Context {
 function toLink(traceparent: string): Link[] {
   const spanContext = trace.getSpanContext(remoteContext(traceparent));
   return spanContext ? [{ context: spanContext }] : [];
-}
-
-function hrTime(us: number | bigint): HrTime {
-  const whole = typeof us === "bigint" ? us : BigInt(Math.round(us));
-  return [Number(whole / 1_000_000n), Number(whole % 1_000_000n) * 1_000];
 }
 
 function hasFlush(provider: unknown): provider is { forceFlush(): Promise<void> } {

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { temporaryFolder } from "../../../test/support/temporary.ts";
+import { temporaryFolder } from "../../../../test/support/temporary.ts";
 import { headersFromFile } from "./token-file.ts";
 
 test("spans are sent with the token that is in the file now, and with the last one while there is none", async () => {
