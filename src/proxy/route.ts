@@ -61,8 +61,10 @@ export interface HttpSettings {
 /** What a request needs of its machine. */
 export interface Ask {
   readonly kind: "request" | "connection";
-  /** Parent of spans of the wait. Empty: none. */
+  /** Parent of spans of starts that it causes. Empty: none. */
   readonly traceparent: string;
+  /** Begins the span of its wait, unless it has begun, and returns its traceparent. Absent: it has none. */
+  readonly waits?: () => string;
   /** Machines that must not get it. */
   readonly exclude: ReadonlySet<string>;
   /** Machines that have refused it: they come after all others that run. */
@@ -107,4 +109,6 @@ export interface Wake {
   readonly readyMs: number;
   /** Empty: not traced. */
   readonly traceId: string;
+  /** Traceparents of the span of the start, and of its parent. Absent: not known. */
+  readonly span?: { readonly traceparent: string; readonly parent: string };
 }

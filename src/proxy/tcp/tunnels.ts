@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { counter, gauge } from "../../lib/otel/metrics.ts";
+import { failSpan } from "../../lib/otel/tracing.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { countBytes } from "../answers/request-metrics.ts";
+import { ConnectionTrace } from "../answers/request-trace.ts";
 import type { Connection } from "../connection.ts";
 import { ProxyError } from "../proxy-error.ts";
 import type { Place, Router, Target } from "../route.ts";
@@ -41,14 +43,18 @@ export class Tunnels {
     const left = new AbortController();
     client.once("close", () => left.abort(new Error("the client has left")));
     client.on("error", () => {});
+    const trace = new ConnectionTrace(connection, target);
     let [machine, problem] = ["", ""];
+    let failure: string | undefined;
     open += 1;
     try {
       const [place, program] = await this.#connect(
         target,
         AbortSignal.any([left.signal, this.#ending.signal]),
+        trace,
       );
       machine = place.machineId;
+      trace.connected(machine);
       connection.identified();
       try {
         if (target.service.handlers.has("proxy_proto"))
@@ -63,10 +69,12 @@ export class Tunnels {
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error);
       connections.inc({ result: left.signal.aborted ? "left" : "refused" });
+      if (!left.signal.aborted) failure = error instanceof ProxyError ? error.code : "UNREACHABLE";
       breakOff(client);
     } finally {
       open -= 1;
       countBytes(passed.sent, passed.received);
+      trace.end(machine, failure);
     }
     if (this.#accessLog) log(connection, target, machine, passed, performance.now() - startedMs, problem);
   }
@@ -77,16 +85,23 @@ export class Tunnels {
   }
 
   /** Nothing of the client is read before, so any machine will do. */
-  async #connect(target: Target, signal: AbortSignal): Promise<[Place, Socket]> {
+  async #connect(target: Target, signal: AbortSignal, trace: ConnectionTrace): Promise<[Place, Socket]> {
     const avoid = new Set<string>();
     let untilMs: number | undefined;
     for (;;) {
-      const ask = { kind: "connection", traceparent: "", exclude: new Set<string>(), avoid } as const;
+      const { traceparent, waits } = trace;
+      const ask = { kind: "connection", traceparent, waits, exclude: new Set<string>(), avoid } as const;
       const place = await this.#router.admit(target, ask, signal);
+      trace.placed(place.wake);
+      const { span } = trace.application(place);
       try {
         if (avoid.has(place.machineId)) await sleep(RETRY_MS, undefined, { signal });
-        return [place, await dial(place.address, signal)];
+        const program = await dial(place.address, signal);
+        span.end();
+        return [place, program];
       } catch (cause) {
+        failSpan(span, cause);
+        span.end();
         const now = performance.now();
         untilMs ??= now + target.service.wakeTimeoutMs;
         if (!signal.aborted) place.refused();

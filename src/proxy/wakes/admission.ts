@@ -83,8 +83,10 @@ export class Admission {
     if (this.#queue(target)?.hasPlain && !isSpecial(ask)) return undefined;
     const pool = this.#pool(target);
     const choice = this.#choose(pool, ask, this.#queue(target)?.size ?? 0);
-    if (choice.kind !== "none" && choice.wake !== undefined)
-      this.#parts.starts.begin(choice.wake, ask.traceparent);
+    if (choice.kind !== "none" && choice.wake !== undefined) {
+      const traceparent = choice.kind === "wait" ? ask.waits?.() : undefined;
+      this.#parts.starts.begin(choice.wake, traceparent ?? ask.traceparent);
+    }
     this.#parts.observer.chosen(choice.kind);
     if (choice.kind === "none") throw this.#refusal(pool, choice.why);
     if (choice.kind === "wait") return undefined;
@@ -115,7 +117,7 @@ export class Admission {
     const remove = queue.add(
       {
         isSpecial: isSpecial(ask),
-        traceparent: ask.traceparent,
+        traceparent: ask.waits?.() ?? ask.traceparent,
         choose: (waiting, pace) => {
           const pool = this.#parts.table.pool(app, target.port);
           return pool ? this.#choose(pool, ask, waiting, pace) : { kind: "none", why: "no_machine" };

@@ -14,6 +14,8 @@ export interface Start {
   traceId: string;
   /** Of the machine after the start. */
   generation: number;
+  /** Traceparents of its span, and of that span's parent: what the first asked with. */
+  span?: { readonly traceparent: string; readonly parent: string };
 }
 
 /** What has become of a start that was answered. */

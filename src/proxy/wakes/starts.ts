@@ -1,4 +1,5 @@
 import { Fault } from "../../lib/faults/fault.ts";
+import { activeTraceparent, attribute, withRemoteParent, withSpan } from "../../lib/otel/tracing.ts";
 import type { Started } from "../hosts/calls-client.ts";
 import type { MachineView } from "../hosts/machine-view.ts";
 import type { Timers } from "../timers.ts";
@@ -13,6 +14,8 @@ export interface StartFailure {
   /** Whether requests need not wait for another try. */
   readonly isFinal: boolean;
   readonly instanceId: string;
+  /** Of its span. Empty: not traced. */
+  readonly traceparent?: string;
 }
 
 /** What starts are made with, and who hears of them. */
@@ -117,13 +120,25 @@ export class Starts {
   async #run(start: Start, traceparent: string): Promise<void> {
     const { timers } = this.#parts;
     try {
-      const answer = await this.#parts.start(start.machineId, traceparent, this.#abort.signal);
+      const answer = await withRemoteParent(traceparent, () => this.#ask(start, traceparent));
       start.startedMs = timers.now();
       Object.assign(start, answer);
       this.#decide(start);
     } catch (error) {
       this.#fail(start, error);
     }
+  }
+
+  /** Asks the host in a span, which goes on from that of the last start when that has failed. */
+  #ask(start: Start, parent: string): Promise<Started> {
+    const { machineId } = start;
+    const attributes = { [attribute.machineId]: machineId };
+    const before = this.#failures.get(machineId)?.traceparent ?? "";
+    const ask = () => {
+      start.span = { traceparent: activeTraceparent() || parent, parent };
+      return this.#parts.start(machineId, start.span.traceparent, this.#abort.signal);
+    };
+    return withSpan("proxy.start", attributes, ask, { links: before === "" ? [] : [before] });
   }
 
   #decide(start: Start): void {
@@ -149,6 +164,7 @@ export class Starts {
       ...{ fault, count, untilMs: timers.now() + pauseMs },
       isFinal: !isUnreachable || count >= UNREACHABLE_TRIES,
       instanceId: this.#parts.view(start.machineId)?.instanceId ?? "",
+      traceparent: start.span?.traceparent ?? "",
     });
     this.#finish(start, fault);
   }

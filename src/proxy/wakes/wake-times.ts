@@ -13,5 +13,6 @@ export function wakeOf(start: Start, enteredMs: number, placedMs: number): Wake 
     startMs: during(start.askedMs, startedMs),
     readyMs: during(startedMs, readyMs),
     traceId: start.traceId,
+    ...(start.span && { span: start.span }),
   };
 }

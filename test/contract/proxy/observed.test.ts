@@ -76,14 +76,17 @@ test("spans show the queue, the start, readiness and the program below the reque
 
   await proxy.fetch("app.localhost", "/", { headers: { traceparent: `00-${trace}-b7ad6b7169203331-01` } });
 
-  await expect.poll(() => exporter.getFinishedSpans().length).toBe(5);
+  await expect.poll(() => exporter.getFinishedSpans().length).toBe(6);
   const spans = exporter.getFinishedSpans();
   const root = spans.find(({ name }) => name === "proxy.request");
-  const below = spans.filter(
-    ({ parentSpanContext }) => parentSpanContext?.spanId === root?.spanContext().spanId,
-  );
+  const childrenOf = (parent = root) =>
+    spans.filter(({ parentSpanContext }) => parentSpanContext?.spanId === parent?.spanContext().spanId);
+  const [wake] = childrenOf();
+  const below = childrenOf(wake);
   expect(root?.parentSpanContext?.spanId).toBe("b7ad6b7169203331");
   expect(root?.attributes).toMatchObject({ "http.response.status_code": 200, "windhover.app": "app" });
+  expect(wake?.name).toBe("proxy.wake");
+  expect(wake?.attributes).toMatchObject({ "windhover.app": "app" });
   expect(below.map(({ name }) => name).sort()).toEqual([
     ...["proxy.application", "proxy.queue", "proxy.readiness", "proxy.start"],
   ]);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicFactory } from "ulid";
-import { nowUs } from "../../../lib/otel/tracing.ts";
+import { failSpan, nowUs } from "../../../lib/otel/tracing.ts";
 import { newRecord, type RequestRecord } from "../../answers/request-record.ts";
 import { RequestTrace } from "../../answers/request-trace.ts";
 import { ProxyError } from "../../proxy-error.ts";
@@ -149,9 +149,9 @@ export class RequestRun {
     const signal = limit ? AbortSignal.any([left, limit]) : left;
     const fromMs = performance.now();
     try {
-      const ask = askOf(way, this.#retries.avoid, this.trace.traceparent);
+      const ask = askOf(way, this.#retries.avoid, this.trace);
       const place = await this.#parts.router.admit(way.target, ask, signal);
-      if (place.wake) this.trace.waited(place.wake);
+      this.trace.placed(place.wake);
       this.record.wake ??= place.wake;
       this.record.machineId = place.machineId;
       this.record.region = place.region;
@@ -173,6 +173,7 @@ export class RequestRun {
     try {
       const answer = await this.#send(asked, way, place, traceparent, attempt.signal);
       attempt.answered();
+      span.setAttribute("http.response.status_code", answer.head.status);
       const order = answer.changed ? undefined : await this.#replaying.orderOf(answer);
       if (order) {
         answer.discard();
@@ -182,6 +183,7 @@ export class RequestRun {
       return "done";
     } catch (error) {
       const reason: unknown = attempt.signal.aborted ? attempt.signal.reason : error;
+      failSpan(span, reason);
       attempt.end(reason);
       if (this.#exchange.hasBegun || this.#exchange.left.aborted || this.#bodyError) throw reason;
       if (!(error instanceof AttemptError)) throw error;
@@ -228,6 +230,7 @@ export class RequestRun {
     const head = answerHead(answer.head, http, record);
     record.status = head.status;
     record.firstByteMs = this.elapsedMs();
+    this.trace.answered(record);
     if (answer.changed) {
       attempt.changed();
       await this.#change(changedHead(head, answer.head), answer.changed, http.idleTimeoutMs, attempt.signal);

@@ -48,10 +48,14 @@ export function askedWay(target: Target, headers: FlatHeaders): Way {
 }
 
 /** Returns what to ask the router for. */
-export function askOf(way: Way, avoid: ReadonlySet<string>, traceparent: string): Ask {
+export function askOf(
+  way: Way,
+  avoid: ReadonlySet<string>,
+  { traceparent, waits }: Required<Pick<Ask, "traceparent" | "waits">>,
+): Ask {
   const { forceInstance, preferInstance, forceRegions, preferRegions, exclude } = way;
   const wanted = { forceInstance, preferInstance, forceRegions, preferRegions };
-  return { kind: "request", traceparent, exclude, avoid, ...wanted };
+  return { kind: "request", traceparent, waits, exclude, avoid, ...wanted };
 }
 
 /**
