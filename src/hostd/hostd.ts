@@ -31,6 +31,8 @@ export type Host = MachinesParts &
 
 export interface HostSettings {
   readonly number: number;
+  /** For spans. */
+  readonly name?: string;
   readonly dir: string;
   readonly capacity: Resources;
   readonly portRange: PortRange;
@@ -93,7 +95,7 @@ export function assembleHost(settings: HostSettings, given: GivenParts): Assembl
   const proxies = new Proxies({ lostUseMs: limits.lostUseMs, clock: given.clock });
   const host: Host = {
     ...given,
-    ...{ number, logs },
+    ...{ number, logs, hostName: settings.name ?? "" },
     ledger: new Ledger({ capacity, incarnation, graceMs, clock: given.clock }),
     starts: new StartQueue({ concurrency, maxBoots, maxWaiting: MAX_WAITING_STARTS }),
     teardowns: new Teardowns(),

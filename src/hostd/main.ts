@@ -58,7 +58,7 @@ async function start(config: HostdConfig, stack: Stack) {
   stack.add("store", () => store.close());
   const images = new ImageCacheClient(config.imagecache, token);
   stack.add("imagecache", () => images.close());
-  const vmm = await selectVmm({ ...config.vmm, metrics: poolMetrics });
+  const vmm = await selectVmm({ ...config.vmm, metrics: poolMetrics, hostName: config.name });
   stack.add("vmm", () => vmm.close());
   const scheduling = await SchedulingFile.open(config.dir);
   const disk = new DiskWatch(config.dir);

@@ -1,7 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { Fault, isServerFault } from "../../lib/faults/fault.ts";
 import { Paces } from "../../lib/limits/paces.ts";
-import { activeTraceparent, attribute, withSpan } from "../../lib/otel/tracing.ts";
+import {
+  type Attributes,
+  activeTraceparent,
+  attribute,
+  nowUs,
+  recordWait,
+  withSpan,
+} from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import { systemClock } from "../../lib/runtime/clock.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
@@ -80,22 +87,28 @@ export class Creates {
   }
 
   async #create(request: CreateRequest, requestId: string | undefined, caller: Caller): Promise<Created> {
-    return withSpan("api.create", { [attribute.region]: request.regions[0] ?? "" }, async (span) => {
-      const { runner } = this.#parts;
+    const { runner } = this.#parts;
+    const attributes = createAttributes(request, runner.size);
+    return withSpan("api.create", attributes, async (span) => {
       runner.assertOpen();
       const owner = newOwner();
       const slot = this.#takeSlot(request.org, requestId);
-      const { isNew, saga } = await withSpan("api.preflight", {}, () =>
-        this.#preflights.run(request.org, async () => {
+      // Of this span, which the saga is below, also when another api goes on with it.
+      const traceparent = activeTraceparent();
+      const { isNew, saga } = await withSpan("api.preflight", {}, () => {
+        const enteredUs = nowUs();
+        return this.#preflights.run(request.org, async () => {
+          recordWait("api.turn", enteredUs);
           caller.signal?.throwIfAborted();
-          return this.#begin(request, requestId, owner);
-        }),
-      ).catch(async (err) => {
+          return this.#begin(request, requestId, owner, traceparent);
+        });
+      }).catch(async (err) => {
         slot?.[Symbol.dispose]();
         throw await this.#withOwner(err, request, caller);
       });
       if (!isNew) {
         slot?.[Symbol.dispose]();
+        span.setAttribute(attribute.joined, true);
         return this.#join(saga, caller);
       }
       const signal = requestId === undefined ? caller.signal : undefined;
@@ -166,13 +179,13 @@ export class Creates {
     this.#parts.shares.charge(org, "create", FAILED_CREATE_TOKENS - 1);
   }
 
-  #begin(request: CreateRequest, requestId: string | undefined, owner: string) {
+  #begin(request: CreateRequest, requestId: string | undefined, owner: string, traceparent: string) {
     return this.#parts.intents.begin({
       id: randomUUID(),
       request,
       ...(requestId === undefined ? {} : { requestId }),
       requestHash: requestHash(request),
-      traceparent: activeTraceparent(),
+      traceparent,
       owner,
       leaseMs: LEASE_MS,
       makeName: this.#parts.makeName,
@@ -224,6 +237,17 @@ export class Creates {
 }
 
 const NEVER = new AbortController().signal;
+/** @param running creates under way in this process */
+function createAttributes({ regions, app, config }: CreateRequest, running: number): Attributes {
+  const { cpuKind, cpus, memoryMb } = config.guest;
+  return {
+    [attribute.region]: regions[0] ?? "",
+    [attribute.app]: app,
+    [attribute.imageReference]: config.image,
+    [attribute.size]: `${cpuKind || "shared"}-${cpus}x-${memoryMb}`,
+    [attribute.concurrency]: running,
+  };
+}
 
 function createNotFound(requestId: string): Fault {
   return new Fault("NOT_FOUND", "CREATE_NOT_FOUND", `no create with the request_id ${requestId} is known`, {

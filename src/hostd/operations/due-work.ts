@@ -1,4 +1,5 @@
 import { Fault } from "../../lib/faults/fault.ts";
+import { withRemoteParent } from "../../lib/otel/tracing.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { endsWithin } from "../../lib/runtime/wait.ts";
@@ -105,7 +106,8 @@ export class DueWork {
       this.arm();
       return;
     }
-    this.#do(due).catch((error: unknown) => {
+    // A trace of its own, not that of the call after which the timer was set.
+    withRemoteParent("", () => this.#do(due)).catch((error: unknown) => {
       const { id } = this.#worker.runtime;
       const level = error instanceof Fault ? "info" : "error";
       logger[level]("a host could not do what was due", { machine_id: id, due: due.what, error });

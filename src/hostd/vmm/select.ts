@@ -34,6 +34,8 @@ export interface VmmSettings {
   /** The most disk for templates. Default: 4096. */
   readonly templateMb?: number;
   readonly metrics?: PoolMetrics;
+  /** For spans of work that no machine has asked for. Default: none. */
+  readonly hostName?: string;
   /** How the simulator behaves, for `sim`. */
   readonly sim?: { readonly latencyMs: number; readonly jitterMs: number };
 }
@@ -72,7 +74,7 @@ export async function selectVmm(settings: VmmSettings): Promise<Vmm> {
   const options: Options = {
     ...{ mode: "auto", confinement: "auto", requireIsolation: "none" },
     startPaths: ["warm", "template", "cold"],
-    ...{ warmMemoryMb: 0, templateMb: 4_096, metrics: NO_POOL_METRICS },
+    ...{ warmMemoryMb: 0, templateMb: 4_096, metrics: NO_POOL_METRICS, hostName: "" },
     ...settings,
   };
   makePrivateFolder(options.dir);

@@ -73,6 +73,8 @@ export interface Phase {
   readonly startUs: number;
   readonly endUs: number;
   readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  /** Why what was tried in it has failed. */
+  readonly reason?: string;
 }
 
 /** One line that the workload wrote; `timeUs` is the guest's clock corrected to the host's. */
@@ -168,6 +170,8 @@ export interface Vm {
   /** Why the saved VM of the launch was not used. */
   readonly resumeFailure?: string | undefined;
   readonly phases: readonly Phase[];
+  /** Why no faster start path was taken, e.g. `pool_empty`. Absent: there is none. */
+  readonly notFaster?: string | undefined;
   /** When the workload's process was exec'ed. */
   readonly startedAtUs: number;
   /** Resolves once, never rejects. */
@@ -208,6 +212,8 @@ export class LaunchError extends Error {
    * `bad_etc`, `bad_request`, `other`, ...
    */
   readonly reason: string;
+  /** Up to the failure. */
+  phases: readonly Phase[] = [];
   constructor(kind: "exec" | "vmm" | "timeout", reason: string, message: string, cause?: unknown) {
     super(message, { cause });
     this.kind = kind;

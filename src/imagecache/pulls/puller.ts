@@ -5,7 +5,7 @@ import { formatReference } from "../../lib/oci/reference.ts";
 import type { RegistryClient, ResolvedImage } from "../../lib/oci/registry.ts";
 import { unreachable } from "../../lib/oci/request-faults.ts";
 import { OUTCOMES, type OutcomeLabel, outcomeOf, secondsHistogram } from "../../lib/otel/metrics.ts";
-import { attribute, withSpan } from "../../lib/otel/tracing.ts";
+import { attribute, nowUs, recordWait, withSpan } from "../../lib/otel/tracing.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import type { Builder } from "../build/builder.ts";
 import type { CacheDir } from "../disk/cache-dir.ts";
@@ -89,12 +89,13 @@ export class Puller {
     const { digest } = from;
     const reference = formatReference(from);
     const attributes = { [attribute.imageReference]: reference, [attribute.imageDigest]: digest };
+    const enteredUs = nowUs();
+    const work = () => {
+      recordWait("imagecache.queue", enteredUs);
+      return withSpan("imagecache.pull", attributes, () => this.#pull(from, meter, signal));
+    };
     try {
-      return await this.#pulls.run(
-        () => withSpan("imagecache.pull", attributes, () => this.#pull(from, meter, signal)),
-        signal,
-        placeOf(from),
-      );
+      return await this.#pulls.run(work, signal, placeOf(from));
     } catch (err) {
       const fault = about(asDiskFull(err, this.#parts.dir.root), { reference, digest });
       outcome = signal.aborted ? "cancelled" : outcomeOf(fault);
@@ -133,7 +134,11 @@ export class Puller {
     await budget.checkRoom((await blobs.missingBytes(layers)) + compressedBytes);
     const downloadedBytes = await this.#download(pull);
     const samples = await blobs.samplesOf(layers);
-    const build = () => builder.build({ ...pull, samples }, meter, signal);
+    const enteredUs = nowUs();
+    const build = () => {
+      recordWait("imagecache.queue", enteredUs);
+      return builder.build({ ...pull, samples }, meter, signal);
+    };
     const image = await this.#builds.run(build, signal, placeOf(from));
     await budget.makeRoom(0);
     return { image, downloadedBytes };

@@ -62,7 +62,13 @@ test("the spans of a start explain at least 95 % of its time, down to the VMM's 
 
   const { server, start } = await startAgain();
   expect(start.parentSpanContext?.spanId).toBe(server.spanContext().spanId);
-  expect(start.attributes).toMatchObject({ "windhover.machine.id": id, "windhover.start.path": "cold" });
+  expect(start.attributes).toMatchObject({
+    ...{ "windhover.machine.id": id, "windhover.start.path": "cold", "windhover.start.cause": "call" },
+    ...{ "windhover.org": expect.any(String), "windhover.app": expect.any(String) },
+    "windhover.image.reference": expect.stringContaining("/"),
+    "windhover.machine.size": expect.stringMatching(/^shared-\d+x-\d+$/),
+    "windhover.operation.concurrency": 0,
+  });
   const acquire = named("hostd.acquire");
   expect(acquire.attributes).toMatchObject({ "windhover.start.path": "cold" });
   expect(named("sim.launch").parentSpanContext?.spanId).toBe(acquire.spanContext().spanId);
@@ -84,4 +90,32 @@ test("a start that fails has the reason in its span", async () => {
   await host.start(id).catch(() => {});
 
   expect(named("hostd.start").attributes["windhover.error.reason"]).toBe("EXEC_FAILED");
+});
+
+test("a start of a machine that runs says that there was nothing to do", async () => {
+  const { id } = await host.created();
+  await host.start(id);
+  exporter.reset();
+
+  await host.start(id);
+
+  const served = exporter
+    .getFinishedSpans()
+    .find(({ name, kind }) => name.endsWith("/StartMachine") && kind === 1);
+  expect(served?.attributes["windhover.operation.already"]).toBe(true);
+});
+
+test("a stop has a span with its store, its grace, and its kill when that was needed", async () => {
+  const { id } = await host.created({ exec: ["sim-signal-ignore"] });
+  await host.start(id);
+  exporter.reset();
+
+  await host.stop(id, { timeoutMs: 1 });
+
+  const stop = named("hostd.stop");
+  const below = exporter
+    .getFinishedSpans()
+    .filter(({ parentSpanContext }) => parentSpanContext?.spanId === stop.spanContext().spanId);
+  expect(below.map(({ name }) => name)).toEqual(["hostd.store", "hostd.grace", "hostd.kill"]);
+  expect(stop.attributes).toMatchObject({ "windhover.machine.id": id, "windhover.org": expect.any(String) });
 });

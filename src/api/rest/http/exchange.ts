@@ -26,7 +26,8 @@ export function beginExchange(
 ): Exchange {
   const requestId = newRequestId(region);
   const route = request.is404 ? undefined : request.routeOptions.url;
-  const trace = beginTrace(request.method, route, request.raw.headers);
+  const { method, url, protocol, raw } = request;
+  const trace = beginTrace({ method, route, url, protocol, headers: raw.headers });
   const caller = new HttpCaller(request.raw, reply.raw, trace.context, limited);
   const begunMs = performance.now();
   reply.raw.once("close", () => {

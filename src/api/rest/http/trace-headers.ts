@@ -26,16 +26,24 @@ export interface RequestTrace {
   readonly traceparent: string;
 }
 
+/** What the span of a request says of it. */
+export interface TracedRequest {
+  readonly method: string;
+  readonly route: string | undefined;
+  /** With its query, which the span does not have. */
+  readonly url: string;
+  readonly protocol: string;
+  readonly headers: IncomingHttpHeaders;
+}
+
 /** Begins the span of a request, below the caller's when it names one by `traceparent` or b3. */
-export function beginTrace(
-  method: string,
-  route: string | undefined,
-  headers: IncomingHttpHeaders,
-): RequestTrace {
+export function beginTrace({ method, route, url, protocol, headers }: TracedRequest): RequestTrace {
   const given = traceparentOf(headers);
   const parent = propagation.extract(ROOT_CONTEXT, { traceparent: given });
   const attributes = {
     "http.request.method": method,
+    "url.path": url.split("?", 1)[0] ?? "",
+    "url.scheme": protocol,
     ...(route === undefined ? {} : { "http.route": route }),
   };
   const name = route === undefined ? method : `${method} ${route}`;

@@ -1,5 +1,5 @@
 import type { Release } from "../../../lib/limits/semaphore.ts";
-import type { Span } from "../../../lib/otel/tracing.ts";
+import { attribute, nowUs, recordWait, type Span, withSpan } from "../../../lib/otel/tracing.ts";
 import type { Clock } from "../../../lib/runtime/clock.ts";
 import { endsWithin } from "../../../lib/runtime/wait.ts";
 import { refuseWhileDraining, type Scheduling } from "../../availability/scheduling.ts";
@@ -17,7 +17,7 @@ export interface AdmissionParts {
   readonly scheduling: { readonly current: Scheduling };
   readonly store: Pick<Store, "flush" | "trouble">;
   readonly ledger: Pick<Ledger, "admitVm" | "fitsWithoutReclaim" | "releaseVm">;
-  readonly vmm: Pick<Vmm, "reserveWarm">;
+  readonly vmm: Pick<Vmm, "reserveWarm" | "warm">;
   readonly starts: StartQueue;
   readonly teardowns: Teardowns;
   readonly clock: Pick<Clock, "monotonicMs">;
@@ -40,28 +40,42 @@ export async function admit(
   span: Span,
   isAnew = false,
 ): Promise<Release> {
-  const { scheduling, store, starts, clock, ledger, vmm } = parts;
+  const { scheduling, store, starts, ledger, vmm } = parts;
   refuseWhileDraining(scheduling, parts.number);
   if (store.trouble) throw store.trouble;
   await untilLastVmFits(runtime, parts);
   signal.throwIfAborted();
   await admitVm(parts, runtime.id, vmId);
   try {
-    span.setAttribute("windhover.start.queue_length", starts.length);
-    const enteredMs = clock.monotonicMs();
     const { machine } = runtime;
     const { org, resources } = machine.spec;
     // A saved VM needs none.
     const goesOn = machine.saved !== undefined && !isAnew;
     const needsNone = goesOn || usableSnapshot(machine) !== undefined;
-    const reserveWarm = () => !needsNone && (vmm.reserveWarm?.(vmId, resources) ?? false);
-    const release = await starts.enter(org, signal, reserveWarm);
-    span.setAttribute("windhover.start.queue_ms", clock.monotonicMs() - enteredMs);
-    return release;
+    const reserveWarm = () => {
+      if (needsNone) return false;
+      if (span.isRecording()) span.setAttribute(attribute.poolSize, vmm.warm?.(resources) ?? 0);
+      return vmm.reserveWarm?.(vmId, resources) ?? false;
+    };
+    const entered = queueSpan(starts, span);
+    try {
+      return await starts.enter(org, signal, reserveWarm);
+    } finally {
+      entered?.();
+    }
   } catch (err) {
     ledger.releaseVm(runtime.id, vmId);
     throw err;
   }
+}
+
+/** Records the wait for a slot when the result is called. Undefined: nothing is recorded. */
+function queueSpan({ length }: StartQueue, span: Span): (() => void) | undefined {
+  if (!span.isRecording()) return undefined;
+  const startUs = nowUs();
+  const attributes = { [attribute.queueLength]: length };
+  span.setAttributes(attributes);
+  return () => recordWait("hostd.start_queue", startUs, attributes);
 }
 
 /**
@@ -72,7 +86,8 @@ async function untilLastVmFits(runtime: MachineRuntime, parts: AdmissionParts): 
   const { teardowns, ledger, store } = parts;
   const { id, machine } = runtime;
   if (!teardowns.has(id) || (machine.ports.length === 0 && ledger.fitsWithoutReclaim(id))) return;
-  if (await endsWithin(TEARDOWN_LIMIT_MS, runtime.untilTornDown())) return;
+  const tornDown = () => endsWithin(TEARDOWN_LIMIT_MS, runtime.untilTornDown());
+  if (await withSpan("hostd.teardown", {}, tornDown)) return;
   // A VM whose exit cannot be stored is not destroyed.
   if (store.trouble) throw store.trouble;
   throw startFailedFault("the machine's last VM cannot be removed", "teardown");
@@ -92,7 +107,7 @@ async function admitVm(parts: AdmissionParts, id: string, vmId: string): Promise
       const left = deadline - clock.monotonicMs();
       if (teardowns.size === 0 || left <= 0) throw err;
       store.flush();
-      await endsWithin(left, teardowns.any());
+      await withSpan("hostd.teardown", {}, () => endsWithin(left, teardowns.any()));
     }
   }
 }

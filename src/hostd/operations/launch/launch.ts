@@ -1,6 +1,6 @@
 import { trace } from "@opentelemetry/api";
 import { Fault } from "../../../lib/faults/fault.ts";
-import { attribute, recordSpan, withSpan } from "../../../lib/otel/tracing.ts";
+import { type Attributes, attribute, recordSpan, withSpan } from "../../../lib/otel/tracing.ts";
 import { abortable } from "../../../lib/runtime/abort.ts";
 import { endsWithin, TimeLimit } from "../../../lib/runtime/wait.ts";
 import type { Ports } from "../../capacity/ports.ts";
@@ -11,6 +11,7 @@ import { usableSnapshot } from "../../machines/snapshot.ts";
 import { LaunchError, type LaunchRequest, type Vm, type Vmm, type Workload } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
 import { type SinkParts, sinkOf } from "../machine-sink.ts";
+import { operationAttributes } from "../operation-attributes.ts";
 import type { Guard, StartResult } from "../requests/request.ts";
 import { type AdmissionParts, admit } from "./admission.ts";
 import { launchFault } from "./launch-faults.ts";
@@ -24,6 +25,8 @@ export type LaunchParts = AdmissionParts &
     /** `launchMs`: from the slot in the start queue to the process exec'ed. */
     readonly limits: { readonly launchMs: number };
     readonly closing: AbortSignal;
+    /** For spans. */
+    readonly hostName?: string;
   };
 
 /** Options of a launch. */
@@ -66,17 +69,21 @@ export async function launch(
   const { id } = runtime;
   const previous = runtime.machine.state;
   return withSpan("hostd.start", { [attribute.machineId]: id }, async (span) => {
+    if (span.isRecording()) span.setAttributes(startAttributes(runtime.machine, parts, options));
     const vmId = parts.ids.vm(id);
     const release = await withSpan("hostd.admit", {}, (admitSpan) =>
       admit(runtime, parts, vmId, signal, admitSpan, options.isAnew),
     );
     try {
-      const ports = await withSpan("hostd.ports", {}, () => confirmPorts(runtime, parts, vmId, signal));
+      const confirm = () => confirmPorts(runtime, parts, vmId, signal);
+      const hasPorts = runtime.machine.spec.config.services.length > 0;
+      const ports = await (hasPorts ? withSpan("hostd.ports", {}, confirm) : confirm());
       const plan = { ...options, vmId, ports };
       runtime.launching = vmId;
       const stored = withSpan("hostd.store", {}, () => storeIntent(runtime, plan));
       const vm = await bringUp(runtime, parts, plan, stored, signal);
       span.setAttribute(attribute.startPath, vm.startPath);
+      if (vm.notFaster !== undefined) span.setAttribute(attribute.notFaster, vm.notFaster);
       await runtime.note((machine, at) => started(machine, vm.startPath, at, vm.resumeFailure));
       runtime.take(vm);
       return { machine: runtime.machine, previous, already: false, startPath: vm.startPath };
@@ -85,6 +92,18 @@ export async function launch(
       release();
     }
   });
+}
+
+function startAttributes(
+  machine: Machine,
+  { starts, hostName }: LaunchParts,
+  { cause }: LaunchOptions,
+): Attributes {
+  return {
+    ...operationAttributes(machine, hostName),
+    [attribute.startCause]: cause ?? "call",
+    [attribute.concurrency]: starts.running + starts.length,
+  };
 }
 
 async function confirmPorts(
@@ -135,7 +154,10 @@ async function bringUp(
     return await withSpan("hostd.acquire", {}, async (span) => {
       const work = workload(runtime.machine, plan.ports);
       program = work.argv[0] ?? "";
-      const vm = await launchOrAbandon(runtime, parts, plan, work, stored, limit.signal);
+      const vm = await launchOrAbandon(runtime, parts, plan, work, stored, limit.signal).catch((err) => {
+        if (err instanceof LaunchError) for (const phase of err.phases) recordSpan(phase);
+        throw err;
+      });
       span.setAttribute(attribute.startPath, vm.startPath);
       for (const phase of vm.phases) recordSpan(phase);
       return vm;

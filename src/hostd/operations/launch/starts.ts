@@ -1,4 +1,5 @@
 import { hasReason } from "../../../lib/faults/fault.ts";
+import { annotate, attribute, withSpan } from "../../../lib/otel/tracing.ts";
 import { abortable } from "../../../lib/runtime/abort.ts";
 import { allowed, decideStart } from "../../machines/decide.ts";
 import type { Caller, StartCause } from "../../machines/machine.ts";
@@ -54,11 +55,14 @@ export class Starts {
       const { machine } = runtime;
       const { activity, last } = this.#queue;
       const decision = allowed(decideStart(machine, activity));
-      if (decision.kind === "already")
+      if (decision.kind === "already") {
+        annotate(attribute.already, true);
         return { machine, previous: machine.state, already: true, startPath: machine.lastStartPath };
+      }
       if (decision.kind === "interrupt" && last) cutShort(last, resumedEarly(machine.id), {});
       if (decision.kind === "wait" || decision.kind === "interrupt") {
-        await abortable(last ? passed(last) : this.#others.endWhatIsLeft(), signal);
+        const turn = () => abortable(last ? passed(last) : this.#others.endWhatIsLeft(), signal);
+        await withSpan("hostd.queue", {}, turn);
       } else {
         const result = await this.#join(guard, caller);
         if (result) {
@@ -83,6 +87,7 @@ export class Starts {
   /** Joins the start that is under way, or begins one. Undefined: that of another caller may not change the machine. */
   async #join(guard: Guard, caller: Caller | undefined): Promise<StartResult | undefined> {
     if (this.#queue.last?.kind !== "start") return this.#begin(undefined, guard, caller);
+    annotate(attribute.joined, true);
     try {
       return await this.#queue.last.done;
     } catch (err) {

@@ -1,4 +1,5 @@
 import { Fault } from "../../../lib/faults/fault.ts";
+import { withSpan } from "../../../lib/otel/tracing.ts";
 import type { Activity } from "../../machines/decide.ts";
 import type { Accepted } from "./accepted.ts";
 
@@ -68,7 +69,10 @@ export class RequestQueue {
 
   /** Does work after all requests of now, whether they succeed or not. */
   async after<T>(work: () => Promise<T>): Promise<T> {
-    await this.#last?.done.catch(() => {});
+    const last = this.#last;
+    // Also without one, `work` begins after the caller has added its request.
+    if (!last) await undefined;
+    else await withSpan("hostd.queue", {}, () => Promise.allSettled([last.done]));
     return work();
   }
 }

@@ -1,3 +1,4 @@
+import { withRemoteParent, withSpan } from "../../../lib/otel/tracing.ts";
 import { describeError, logger } from "../../../lib/runtime/log.ts";
 import { TimeLimit } from "../../../lib/runtime/wait.ts";
 import type { Ledger } from "../../capacity/ledger.ts";
@@ -6,6 +7,7 @@ import { type MadeSnapshot, snapshotMade, wantsSnapshot } from "../../machines/s
 import { measureSave } from "../../telemetry/operation-metrics.ts";
 import type { Vmm } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
+import { operationAttributes } from "../operation-attributes.ts";
 import { neededMb, SAVE_TIMEOUT_MS, saveOptions } from "./saved-vms.ts";
 import type { SnapshotRoom } from "./snapshot-room.ts";
 
@@ -14,6 +16,8 @@ export interface SnapshotParts {
   readonly ledger: Pick<Ledger, "allocateSaved" | "setSaved">;
   readonly closing: AbortSignal;
   readonly room: Pick<SnapshotRoom, "make">;
+  /** For spans. */
+  readonly hostName?: string;
 }
 
 /** Returns the name of the snapshot that is made of a VM. */
@@ -94,7 +98,12 @@ export class Snapshots {
     const name = snapshotName(vmId);
     using limit = new TimeLimit(SAVE_TIMEOUT_MS, signal, () => new Error("it took too long"));
     const options = saveOptions(machine, spec.image, { name, goesOn: true });
-    const { bytes } = await vmm.save(vmId, options, limit.signal);
+    const save = vmm.save.bind(vmm);
+    const attributes = operationAttributes(machine, this.#parts.hostName);
+    // A trace of its own: no call waits for it.
+    const { bytes } = await withRemoteParent("", () =>
+      withSpan("hostd.snapshot", attributes, () => save(vmId, options, limit.signal)),
+    );
     await this.#note({ vmId, instanceId: spec.instanceId, name, bytes });
   }
 

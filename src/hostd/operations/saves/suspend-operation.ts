@@ -1,5 +1,5 @@
 import { Fault } from "../../../lib/faults/fault.ts";
-import { withSpan } from "../../../lib/otel/tracing.ts";
+import { attribute, withSpan } from "../../../lib/otel/tracing.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { TimeLimit } from "../../../lib/runtime/wait.ts";
 import type { Ledger } from "../../capacity/ledger.ts";
@@ -7,12 +7,15 @@ import { invalidState, type Machine, type StopReason, savedMbOf } from "../../ma
 import { suspended, suspendFailed, suspending } from "../../machines/suspend.ts";
 import type { SavedVm, Vmm } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
+import { operationAttributes } from "../operation-attributes.ts";
 import type { Guard } from "../requests/request.ts";
 import { neededMb, SAVE_TIMEOUT_MS, saveOptions } from "./saved-vms.ts";
 
 export interface SuspendParts {
   readonly vmm: Pick<Vmm, "save" | "dropSaved">;
   readonly ledger: Pick<Ledger, "allocateSaved" | "setSaved">;
+  /** For spans. */
+  readonly hostName?: string;
 }
 
 /**
@@ -35,16 +38,19 @@ export async function suspend(
   const { id } = runtime;
   const { vmm, ledger } = parts;
   if (!vmm.save) throw notSupported(id);
-  return withSpan("hostd.suspend", {}, async () => {
+  return withSpan("hostd.suspend", { [attribute.machineId]: id }, async (span) => {
+    if (span.isRecording()) span.setAttributes(operationAttributes(runtime.machine, parts.hostName));
     signal.throwIfAborted();
     ledger.allocateSaved(id, savedMbOf(runtime.machine) + neededMb(runtime.machine));
     try {
-      await runtime.intend((machine, at) => {
-        if (machine.state !== "started" || machine.vmId === undefined || machine.update)
-          throw invalidState(machine, "suspended");
-        guard(machine);
-        return suspending(machine, why, at);
-      });
+      const intend = () =>
+        runtime.intend((machine, at) => {
+          if (machine.state !== "started" || machine.vmId === undefined || machine.update)
+            throw invalidState(machine, "suspended");
+          guard(machine);
+          return suspending(machine, why, at);
+        });
+      await withSpan("hostd.store", {}, intend);
     } catch (err) {
       ledger.setSaved(id, savedMbOf(runtime.machine));
       throw err;
@@ -57,7 +63,7 @@ async function finish(runtime: MachineRuntime, parts: SuspendParts, signal: Abor
   const { id } = runtime;
   const { vmId = "" } = runtime.machine;
   try {
-    const { bytes } = await save(runtime, parts, vmId, signal);
+    const { bytes } = await withSpan("hostd.save", {}, () => save(runtime, parts, vmId, signal));
     await noteSaved(runtime, parts, { vmId, bytes });
   } catch (err) {
     parts.ledger.setSaved(id, savedMbOf(runtime.machine));
@@ -69,7 +75,7 @@ async function finish(runtime: MachineRuntime, parts: SuspendParts, signal: Abor
     if (isOver) throw invalidState(runtime.machine, "suspended");
     throw fault;
   }
-  await runtime.untilDurable();
+  await withSpan("hostd.store", {}, () => runtime.untilDurable());
   return runtime.machine;
 }
 

@@ -1,4 +1,5 @@
 import { hasReason } from "../../../lib/faults/fault.ts";
+import { annotate, attribute, withSpan } from "../../../lib/otel/tracing.ts";
 import { type Activity, allowed, decideSuspend } from "../../machines/decide.ts";
 import type { Machine, StopReason } from "../../machines/machine.ts";
 import type { Proxies } from "../../proxies/proxies.ts";
@@ -60,10 +61,12 @@ export class Suspends {
       const { activity, last } = this.#queue;
       const decision = allowed(decideSuspend(runtime.machine, activity));
       if (decision.kind === "already") {
+        annotate(attribute.already, true);
         await runtime.untilDurable();
         return { machine: runtime.machine, already: true };
       }
       if (decision.kind === "join" && last?.kind === "suspend") {
+        annotate(attribute.joined, true);
         try {
           return { machine: await last.done, already: false };
         } catch (err) {
@@ -73,7 +76,7 @@ export class Suspends {
         }
       }
       if (decision.kind === "run") break;
-      if (last) await passed(last);
+      if (last) await withSpan("hostd.queue", {}, () => passed(last));
     }
     check(runtime.machine, this.#queue.activity);
     return { machine: await this.#begin(check, why), already: false };

@@ -1,3 +1,4 @@
+import { attribute, withSpan } from "../../../lib/otel/tracing.ts";
 import type { Clock } from "../../../lib/runtime/clock.ts";
 import { logger } from "../../../lib/runtime/log.ts";
 import { endsWithin } from "../../../lib/runtime/wait.ts";
@@ -8,12 +9,15 @@ import { MAX_STOP_MS } from "../../machines/machine-config.ts";
 import type { Stamp } from "../../machines/stamp.ts";
 import type { Vm } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
+import { operationAttributes } from "../operation-attributes.ts";
 import type { StopOptions } from "../requests/request.ts";
 
 export interface StopParts {
   readonly clock: Clock;
   /** `graceMs`: default grace. `killMs`: from SIGKILL to the destruction of the VM. */
   readonly limits: { readonly graceMs: number; readonly killMs: number };
+  /** For spans. */
+  readonly hostName?: string;
 }
 
 const NOT_TAKEN_OVER = "it could not be taken over after a restart of the host's daemon";
@@ -63,17 +67,27 @@ export class StopOperation {
    *
    * @throws Fault DISK_FULL: nothing was done
    */
-  async run(): Promise<Machine> {
+  run(): Promise<Machine> {
+    const { machine } = this.#runtime;
+    return withSpan("hostd.stop", { [attribute.machineId]: machine.id }, (span) => {
+      if (span.isRecording()) span.setAttributes(operationAttributes(machine, this.#parts.hostName));
+      return this.#run();
+    });
+  }
+
+  async #run(): Promise<Machine> {
     const runtime = this.#runtime;
     const stop = this.#pendingStop({ ...this.#options, ...this.#late });
     this.#late = undefined;
-    const machine = await runtime.intend((now, at) => this.#intent(now, stop, at, this.#options.why));
+    const machine = await withSpan("hostd.store", {}, () =>
+      runtime.intend((now, at) => this.#intent(now, stop, at, this.#options.why)),
+    );
     // A restarted hostd could not take over the VM of this start.
     if (machine.state === "starting" && machine.vmId !== undefined)
       await runtime.abandonVm(machine.vmId, NOT_TAKEN_OVER);
     await this.resume();
     // Only notes say that it does not run. A restarted hostd must not start it again.
-    if (machine.stop === undefined) await runtime.untilDurable();
+    if (machine.stop === undefined) await withSpan("hostd.store", {}, () => runtime.untilDurable());
     return runtime.machine;
   }
 
@@ -89,8 +103,10 @@ export class StopOperation {
       sendSignal(runtime, vm, stop.signal);
       // It came while the intent was being stored.
       if (this.#late) this.escalate(this.#late);
-      if (!(await this.#endsInGrace(this.#monotonic(stop.killAtMs))))
-        await killVm(runtime, vm, this.#parts.limits.killMs);
+      const attributes = { "windhover.stop.signal": stop.signal };
+      const endsInGrace = () => this.#endsInGrace(this.#monotonic(stop.killAtMs));
+      if (!(await withSpan("hostd.grace", attributes, endsInGrace)))
+        await withSpan("hostd.kill", {}, () => killVm(runtime, vm, this.#parts.limits.killMs));
     } else {
       await runtime.abandonVm(vmId, NOT_TAKEN_OVER);
     }

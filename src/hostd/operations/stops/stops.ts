@@ -1,4 +1,5 @@
 import { hasReason } from "../../../lib/faults/fault.ts";
+import { annotate, attribute } from "../../../lib/otel/tracing.ts";
 import { allowed, decideStop } from "../../machines/decide.ts";
 import type { Machine } from "../../machines/machine.ts";
 import type { Proxies } from "../../proxies/proxies.ts";
@@ -42,6 +43,7 @@ export class Stops {
     // A second stop only hurries the first one, after which starts that wait for it still come.
     if (this.#queue.last?.kind !== "stop") this.#asked += 1;
     if (decision.kind === "already") {
+      annotate(attribute.already, true);
       await this.#runtime.untilDurable();
       return { machine: this.#runtime.machine, already: true };
     }
@@ -58,7 +60,10 @@ export class Stops {
     const { machine } = this.#runtime;
     const { activity, last } = this.#queue;
     if (machine.state === "stopped" && activity === undefined) return this.stop(options);
-    if (last?.kind === "stop") return last.done;
+    if (last?.kind === "stop") {
+      annotate(attribute.joined, true);
+      return last.done;
+    }
     // Also now, so that one in use has no stop under way that another call could join.
     requireIdle(this.#parts, machine, activity, idle);
     this.#asked += 1;
@@ -69,6 +74,7 @@ export class Stops {
   join(options: StopOptions): Promise<StopResult> {
     if (this.#queue.last?.kind === "stop") {
       const { done, stopOperation, isConditional } = this.#queue.last;
+      annotate(attribute.joined, true);
       stopOperation.escalate(options);
       if (!isConditional) return done;
       return done.catch((err: unknown) => {

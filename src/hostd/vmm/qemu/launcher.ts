@@ -20,6 +20,12 @@ const START_PATH_TIMEOUT_MS = 15_000;
 /** With these, every start path would fail. */
 const FINAL_REASONS: ReadonlySet<string> = new Set(["port_unavailable", "bad_port", "not_stored"]);
 
+/** Why a start path has no VM. */
+const UNAVAILABLE: Readonly<Record<StartPath, string>> = {
+  ...{ resume: "not_saved", snapshot: "no_snapshot", warm: "pool_empty", template: "no_template" },
+  cold: "no_cold",
+};
+
 /** Chooses the start path of each launch. See docs/adr/0013-warm-vms-and-templates.md. */
 export class Launcher {
   readonly #options: LauncherOptions;
@@ -38,18 +44,29 @@ export class Launcher {
     const { vmId, shape } = request;
     const phases = new PhaseLog();
     const ended = this.#warmVms.startBegins(shape);
+    /** Why faster start paths were not taken. */
+    const missed: string[] = [];
     try {
       if (await dirs.has(vmId)) throw alreadyExists(vmId);
       const resumed = await this.#tryResume(request, signal, phases);
       if (resumed instanceof GuestVm) return resumed;
+      if (resumed !== undefined) missed.push(`${request.resumeFrom?.isKept ? "snapshot" : "resume"}_failed`);
       for (const startPath of startPaths) {
-        const vm = await this.#tryPath(startPath, request, signal, phases);
-        if (!vm) continue;
-        vm.resumeFailure = resumed;
-        return vm;
+        const vm = this.#isAvailable(startPath, request)
+          ? await this.#tryPath(startPath, request, signal, phases)
+          : UNAVAILABLE[startPath];
+        if (vm instanceof GuestVm) {
+          vm.resumeFailure = resumed;
+          if (missed.length > 0) vm.notFaster = missed.join();
+          return vm;
+        }
+        missed.push(vm);
       }
       const message = `no VM is ready, and only start paths ${startPaths.join()} are allowed`;
       throw new LaunchError("vmm", "no_start_path", message);
+    } catch (err) {
+      if (err instanceof LaunchError) err.phases = phases.all();
+      throw err;
     } finally {
       ended();
     }
@@ -70,21 +87,20 @@ export class Launcher {
     } catch (err) {
       const failure = asLaunchError(err, dirs.readStderr(vmId));
       await this.#discard(vmId, undefined);
+      phases.fail("vmm.resume_failed", failure.reason);
       if (signal.aborted || FINAL_REASONS.has(failure.reason)) throw failure;
       logger.warn("a saved VM could not go on", { name: resumeFrom.name, error: describeError(failure) });
-      phases.mark("vmm.resume_failed", { reason: failure.reason });
       return failure.message;
     }
   }
 
-  /** Undefined when the path is not available, or has failed and another may work. */
+  /** Returns why there is no VM when the path has none, or has failed and another may work. */
   async #tryPath(
     startPath: StartPath,
     request: LaunchRequest,
     signal: AbortSignal,
     phases: PhaseLog,
-  ): Promise<GuestVm | undefined> {
-    if (!this.#isAvailable(startPath, request)) return undefined;
+  ): Promise<GuestVm | string> {
     const { startPaths, bootTimeoutMs, dirs } = this.#options;
     const { vmId } = request;
     const isLast = startPaths.at(-1) === startPath;
@@ -92,16 +108,17 @@ export class Launcher {
     let vm: GuestVm | undefined;
     try {
       vm = await acquireVm(startPath, this.#options, this.#warmVms, request, limit.signal, phases);
-      if (vm) await runWorkload(vm, request, limit.signal, phases);
+      if (!vm) return UNAVAILABLE[startPath];
+      await runWorkload(vm, request, limit.signal, phases);
       return vm;
     } catch (err) {
       const failure = asLaunchError(err, dirs.readStderr(vmId));
       await this.#discard(vmId, vm);
+      phases.fail(`vmm.${startPath}_failed`, failure.reason);
       const isFinal = failure.kind === "exec" || FINAL_REASONS.has(failure.reason);
       if (isLast || isFinal || signal.aborted) throw failure;
       logger.warn("a start path failed, trying the next", { startPath, error: describeError(failure) });
-      phases.mark(`vmm.${startPath}_failed`, { reason: failure.reason });
-      return undefined;
+      return `${startPath}_failed`;
     }
   }
 

@@ -28,7 +28,10 @@ export async function runWorkload(
   if (state.state === "failed") throw startFailure(state.failure, workload);
   markGuestPhases(vm, phases, ["disk", "mount"]);
   vm.startedAtUs = vm.toHost(state.execAtUs);
-  phases.markAt("guest.exec", vm.startedAtUs);
+  phases.markAt("guest.exec", vm.startedAtUs, {
+    "windhover.guest.clock_skew_us": phases.movedUs,
+    ...(vm.clockErrorUs === undefined ? {} : { "windhover.guest.clock_error_us": vm.clockErrorUs }),
+  });
   phases.mark("vmm.report");
   vm.phases = phases.all();
 }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type * as grpc from "@grpc/grpc-js";
 import { type Fault, isServerFault } from "../../faults/fault.ts";
+import { annotate, attribute } from "../../otel/tracing.ts";
 import { onAbort } from "../../runtime/abort.ts";
 import { logger } from "../../runtime/log.ts";
 import { until } from "../../runtime/wait.ts";
@@ -157,6 +158,7 @@ function incoming<Req>(call: grpc.ServerDuplexStream<Req, unknown>, ctx: CallCon
 function failed(call: ServingCall, err: unknown): grpc.ServiceError {
   const fault = asFault(err);
   report(call.getPath(), fault);
+  annotate(attribute.reason, fault.reason);
   return toServiceError(fault);
 }
 

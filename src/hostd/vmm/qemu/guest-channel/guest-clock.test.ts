@@ -15,6 +15,16 @@ describe("a guest's time on the host's clock", () => {
     expect(clock.toHost(1_500, 0, 51_700)).toBeLessThan(51_600);
   });
 
+  test("may be off by half of what messages there and back leave open, if there were both", () => {
+    const clock = new GuestClock();
+
+    clock.received(1_000, 51_400);
+    expect(clock.errorUs(51_400)).toBeUndefined();
+    clock.delivered(2_000, 51_600);
+
+    expect(clock.errorUs(51_600)).toBe(400);
+  });
+
   test("follows the fastest message", () => {
     const clock = new GuestClock();
 

@@ -43,6 +43,13 @@ export class GuestClock {
     return Math.round(Math.min(nowUs, Math.max(fromUs, guestUs + this.#offset(nowUs))));
   }
 
+  /** Returns the most by which {@link toHost} may be off; undefined without bounds on both sides. */
+  errorUs(nowUs: number): number | undefined {
+    if (this.#upper === undefined || this.#lower === undefined) return undefined;
+    const widthUs = loosened(this.#upper, nowUs, 1) - loosened(this.#lower, nowUs, -1);
+    return Math.max(0, Math.round(widthUs / 2));
+  }
+
   #offset(nowUs: number): number {
     if (this.#upper === undefined) return nowUs;
     const upper = loosened(this.#upper, nowUs, 1);

@@ -40,6 +40,7 @@ export class GuestVm implements Vm {
   readonly qmp: Qmp;
   readonly exited: Promise<VmExit>;
   resumeFailure: string | undefined;
+  notFaster: string | undefined;
   phases: readonly Phase[] = [];
   startedAtUs = 0;
   readonly #agent: Agent;
@@ -140,6 +141,11 @@ export class GuestVm implements Vm {
 
   toHost(guestUs: number): number {
     return this.#agent.clock.toHost(guestUs, this.#notBeforeUs, wallClockUs());
+  }
+
+  /** Most by which a time of the guest may be off on the host's clock; undefined: nobody knows. */
+  get clockErrorUs(): number | undefined {
+    return this.#agent.clock.errorUs(wallClockUs());
   }
 
   /** Sends a RUN message and waits until its workload runs, or has failed or exited. */

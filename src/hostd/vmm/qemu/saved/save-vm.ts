@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { lstatSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { withSpan } from "../../../../lib/otel/tracing.ts";
 import type { SavedVm, SaveOptions } from "../../vmm.ts";
 import type { GuestVm } from "../guest-channel/guest-vm.ts";
 import { VM_FILES } from "../process/command-line.ts";
@@ -35,31 +36,39 @@ export async function saveVm(
   const { dirs } = host;
   const runDir = dirs.runDir(vm.id);
   dirs.markSaving(vm.id);
-  await vm.freeze(!goesOn, signal);
   const { qmp } = vm;
-  await qmp.execute("stop");
+  await withSpan("vmm.freeze", {}, async () => {
+    await vm.freeze(!goesOn, signal);
+    await qmp.execute("stop");
+  });
   signal.throwIfAborted();
   const parts = memoryParts(shape.memoryMb);
-  for (const { file, fromMb, sizeMb } of parts) {
-    const part = { val: fromMb * MB, size: sizeMb * MB, filename: file };
-    await qmp.execute("pmemsave", part, MEMORY_TIMEOUT_MS);
-    signal.throwIfAborted();
-  }
+  await withSpan("vmm.save_memory", {}, async () => {
+    for (const { file, fromMb, sizeMb } of parts) {
+      const part = { val: fromMb * MB, size: sizeMb * MB, filename: file };
+      await qmp.execute("pmemsave", part, MEMORY_TIMEOUT_MS);
+      signal.throwIfAborted();
+    }
+  });
   // Its name tells where it comes from; it is what saves all but memory.
   const devices = { filename: DRAFTS.devices, live: false };
-  await qmp.execute("xen-save-devices-state", devices, DEVICES_TIMEOUT_MS);
+  const saveDevices = () => qmp.execute("xen-save-devices-state", devices, DEVICES_TIMEOUT_MS);
+  await withSpan("vmm.save_devices", {}, saveDevices);
   signal.throwIfAborted();
   await vm.untilStored();
   const draft = await saved.draft(name);
   for (const each of ["memory", "devices"] as const)
     renameSync(join(runDir, DRAFTS[each]), join(draft, SAVED_FILES[each]));
   const memory = join(draft, SAVED_FILES.memory);
-  await digHoles(memory, signal);
-  for (const { file, atMb } of parts.slice(1)) await append(join(runDir, file), memory, atMb, signal);
+  await withSpan("vmm.save_holes", {}, async () => {
+    await digHoles(memory, signal);
+    for (const { file, atMb } of parts.slice(1)) await append(join(runDir, file), memory, atMb, signal);
+  });
   const scratch = join(runDir, VM_FILES.scratch);
   if (goesOn) {
     requireRoom(draft, scratch, maxBytes);
-    await copySparse(scratch, join(draft, SAVED_FILES.scratch), signal);
+    const copy = join(draft, SAVED_FILES.scratch);
+    await withSpan("vmm.save_disk", {}, () => copySparse(scratch, copy, signal));
   } else linkFile(scratch, join(draft, SAVED_FILES.scratch));
   signal.throwIfAborted();
   const { lastStored } = vm;

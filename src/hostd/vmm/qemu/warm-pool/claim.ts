@@ -1,7 +1,7 @@
 import { link } from "node:fs/promises";
 import { join } from "node:path";
 import type { PhaseLog } from "../../phase-log.ts";
-import type { PortForward } from "../../vmm.ts";
+import type { Phase, PortForward } from "../../vmm.ts";
 import type { NewOwner } from "../guest-channel/guest-vm.ts";
 import type { Qmp } from "../monitor/qmp.ts";
 import { ROOT_NODE, VM_FILES } from "../process/command-line.ts";
@@ -13,6 +13,8 @@ import type { WarmVm } from "./warm-vm.ts";
 export interface Claim extends NewOwner {
   readonly rootfs: string;
   readonly ports: readonly PortForward[];
+  /** Attributes of the claim's phase. */
+  readonly attributes?: Phase["attributes"];
 }
 
 const IMAGE_NODE = "image";
@@ -24,7 +26,7 @@ const IMAGE_NODE = "image";
  */
 export async function claimWarmVm(
   { vm }: WarmVm,
-  { rootfs, ports, ...owner }: Claim,
+  { rootfs, ports, attributes, ...owner }: Claim,
   dirs: VmDirs,
   phases: PhaseLog,
 ): Promise<void> {
@@ -32,7 +34,7 @@ export async function claimWarmVm(
   // A hard link in the VM's own folder, so that its QEMU sees no other image.
   await link(rootfs, join(dirs.runDir(id), VM_FILES.image));
   await dirs.rename(id, owner.id);
-  phases.mark("vmm.claim");
+  phases.mark("vmm.claim", attributes);
   vm.assign(owner);
   await Promise.all([replaceRootDisk(qmp), forwardPorts(qmp, ports), qmp.execute("cont")]);
   phases.mark("vmm.swap");

@@ -4,6 +4,7 @@ import { endsWithin, sleep } from "../../../../lib/runtime/wait.ts";
 import type { PoolMetrics } from "../../pool-metrics.ts";
 import type { Shape, WarmDemand } from "../../vmm.ts";
 import { affordable, type RecentStart, shapeKey, wantedVms } from "./pool-policy.ts";
+import { Refills } from "./refills.ts";
 
 export interface PooledVm {
   readonly shape: Shape;
@@ -45,6 +46,7 @@ export class WarmPool<V extends PooledVm> {
   readonly #options: Required<PoolOptions<V>>;
   readonly #waiting = new Map<string, { readonly shape: Shape; readonly vms: V[] }>();
   readonly #recent: RecentStart[] = [];
+  readonly #refills = new Refills();
   readonly #discarding = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   #demand: WarmDemand | undefined;
@@ -89,8 +91,15 @@ export class WarmPool<V extends PooledVm> {
   /** Takes the oldest VM out of the pool. */
   take(shape: Shape): V | undefined {
     const vm = this.#waiting.get(shapeKey(shape))?.vms.shift();
-    if (vm) this.#changed(shape);
+    if (!vm) return undefined;
+    this.#refills.taken(shape);
+    this.#changed(shape);
     return vm;
+  }
+
+  /** Returns how long a VM that was taken has taken to be replaced. Each time once; undefined: none is left. */
+  nextRefillMs(shape: Shape): number | undefined {
+    return this.#refills.next(shape);
   }
 
   async close(): Promise<void> {
@@ -130,6 +139,7 @@ export class WarmPool<V extends PooledVm> {
     const targets = affordable(wanted, this.#options.memoryMb);
     for (const { shape, vms } of this.#waiting.values()) {
       const target = targets.find((each) => shapeKey(each.shape) === shapeKey(shape))?.count ?? 0;
+      if (vms.length >= target) this.#refills.full(shape);
       if (vms.length <= target) continue;
       for (const vm of vms.splice(target)) this.#discard(vm);
       this.#changed(shape);
@@ -175,6 +185,7 @@ export class WarmPool<V extends PooledVm> {
     const vms = this.#waiting.get(key)?.vms ?? [];
     this.#waiting.set(key, { shape, vms });
     vms.push(made);
+    this.#refills.added(shape);
     void vm.exited.then(() => {
       const index = vms.indexOf(made);
       if (index < 0) return;

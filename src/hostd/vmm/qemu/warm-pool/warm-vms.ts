@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { attribute, withRemoteParent, withSpan } from "../../../../lib/otel/tracing.ts";
 import { backoffMs } from "../../../../lib/runtime/backoff.ts";
 import { describeError, logger } from "../../../../lib/runtime/log.ts";
 import type { PhaseLog } from "../../phase-log.ts";
@@ -25,6 +26,7 @@ export interface WarmVmsOptions extends QemuHost {
   readonly warmMemoryMb: number;
   readonly templateMb: number;
   readonly metrics: PoolMetrics;
+  readonly hostName?: string;
 }
 
 const MAKE_TIMEOUT_MS = 120_000;
@@ -108,7 +110,9 @@ export class WarmVms {
     this.#reserved.delete(claim.id);
     if (!warm) return undefined;
     try {
-      await claimWarmVm(warm, claim, this.#options.dirs, phases);
+      const refillMs = this.#pool.nextRefillMs(shape);
+      const attributes = refillMs === undefined ? {} : { [attribute.refillMs]: refillMs };
+      await claimWarmVm(warm, { ...claim, attributes }, this.#options.dirs, phases);
       return warm.vm;
     } catch (err) {
       await this.#discard(warm);
@@ -157,8 +161,14 @@ export class WarmVms {
   }
 
   async #makeTemplate(shape: Shape, signal: AbortSignal): Promise<void> {
+    const attributes = {
+      "windhover.template.shape": shapeKey(shape),
+      [attribute.hostName]: this.#options.hostName ?? "",
+    };
+    const make = async () => this.templates?.make(shape, withTimeout(signal));
     try {
-      await this.templates?.make(shape, withTimeout(signal));
+      // A trace of its own: nobody has asked for it.
+      await withRemoteParent("", () => withSpan("hostd.template", attributes, make));
       this.#templateFailures.delete(shapeKey(shape));
     } catch (err) {
       signal.throwIfAborted();

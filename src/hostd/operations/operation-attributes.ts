@@ -1,0 +1,20 @@
+import { type Attributes, attribute } from "../../lib/otel/tracing.ts";
+import type { ImageRef, Machine } from "../machines/machine.ts";
+
+/** Says which machine an operation is about, for its span. @param hostName empty: nobody said */
+export function operationAttributes({ id, spec }: Machine, hostName = ""): Attributes {
+  const { cpuKind, cpus, memoryMb } = spec.config.guest;
+  return {
+    [attribute.machineId]: id,
+    [attribute.org]: spec.org,
+    [attribute.app]: spec.app,
+    [attribute.region]: spec.region,
+    [attribute.imageReference]: reference(spec.imageRef),
+    [attribute.size]: `${cpuKind || "shared"}-${cpus}x-${memoryMb}`,
+    ...(hostName === "" ? {} : { [attribute.hostName]: hostName }),
+  };
+}
+
+function reference({ registry, repository, tag, digest }: ImageRef): string {
+  return `${registry}/${repository}${tag === "" ? `@${digest}` : `:${tag}`}`;
+}
