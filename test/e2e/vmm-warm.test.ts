@@ -114,6 +114,7 @@ test("warm VMs that die, also during their claim, only make the start slower", a
   expect(vm.startPath).not.toBe("warm");
   expect(texts()).toEqual(["here"]);
   expect(vm.phases.map(({ name }) => name)).toContain("vmm.warm_failed");
+  expect(vm.notFaster).toMatch(/^warm_failed/);
 });
 
 test("a port in use fails the start on all start paths, and so does the program's own failure", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { operationsOf } from "../../src/lib/latency/classify.ts";
 import { configOf } from "../support/clients.ts";
 import { traceClient } from "../support/telemetry/trace-client.ts";
 import { coverageBelow, spanNamed, traceOf } from "../support/telemetry/trace-coverage.ts";
@@ -8,6 +9,8 @@ import { openWorld, type World } from "./world.ts";
 const LAUNCH_MS = 40;
 const STARTS = 50;
 const LEAST = 0.95;
+/** Share of a start, as an operation, in which nothing says what ran. */
+const UNEXPLAINED = 0.03;
 
 const API = "windhover.machines.v1.MachinesService/StartMachine";
 const HOSTD = "windhover.hostd.v1.HostService/StartMachine";
@@ -36,6 +39,7 @@ describe("the trace of a start", () => {
 
     const calls: number[] = [];
     const within: number[] = [];
+    const unexplained: number[] = [];
     for (const traceId of traceIds) {
       const spans = await traceOf(fleet, traceId);
       const call = spanNamed(API, spans, "client");
@@ -43,11 +47,17 @@ describe("the trace of a start", () => {
       calls.push(coverageBelow(call, spans));
       for (const [name, kind] of [[API, "server"], [HOSTD, "server"], ["hostd.start"]] as const)
         within.push(coverageBelow(spanNamed(name, spans, kind), spans));
+      const starts = operationsOf(spans, Date.now()).filter(({ kind }) => kind === "start");
+      expect(starts).toMatchObject([{ machineId: id, app, region: expect.stringMatching(/./), reason: "" }]);
+      for (const { org, host, image: reference, size, path } of starts)
+        for (const fact of [org, host, reference, size, path]) expect(fact).not.toBe("");
+      unexplained.push(...starts.map((start) => start.unexplainedUs / start.durationUs));
     }
 
     // A loaded machine takes the processor away between two spans now and then, within a hop more often than between hops.
     expect(quantile(calls, 0.1), `of ${calls}`).toBeGreaterThanOrEqual(LEAST);
     expect(quantile(within, 0.5), `of ${within}`).toBeGreaterThanOrEqual(LEAST);
+    expect(quantile(unexplained, 0.5), `of ${unexplained}`).toBeLessThanOrEqual(UNEXPLAINED);
   });
 });
 

@@ -20,7 +20,7 @@ export class PhaseLog {
   /** Ends the present phase at `endUs`, or at its start if that is later. */
   markAt(name: string, endUs: number, attributes: Phase["attributes"] = {}): void {
     const end = Math.max(this.#lastUs, Math.round(endUs));
-    this.#movedUs = Math.max(this.#movedUs, end - endUs);
+    if (endUs < this.#lastUs) this.#movedUs = Math.max(this.#movedUs, this.#lastUs - endUs);
     this.#phases.push({ name, startUs: Math.round(this.#lastUs), endUs: end, attributes });
     this.#lastUs = end;
   }

@@ -1,6 +1,6 @@
 import type { HrTime } from "@opentelemetry/api";
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
 import { startHost, type TestHost } from "./fixture.ts";
 
@@ -118,4 +118,38 @@ test("a stop has a span with its store, its grace, and its kill when that was ne
     .filter(({ parentSpanContext }) => parentSpanContext?.spanId === stop.spanContext().spanId);
   expect(below.map(({ name }) => name)).toEqual(["hostd.store", "hostd.grace", "hostd.kill"]);
   expect(stop.attributes).toMatchObject({ "windhover.machine.id": id, "windhover.org": expect.any(String) });
+});
+
+test("a start that waits for a slot has a span for that, and one that does not has none", async () => {
+  const crowded = await startHost({ latencyMs: 50, settings: { startConcurrency: 1, name: "crowded" } });
+  onTestFinished(() => crowded.close());
+  const ids = [(await crowded.created()).id, (await crowded.created()).id];
+  exporter.reset();
+
+  await Promise.all(ids.map((id) => crowded.start(id)));
+
+  const spans = exporter.getFinishedSpans();
+  const starts = spans.filter(({ name }) => name === "hostd.start");
+  expect(starts.map(({ attributes }) => attributes["windhover.operation.concurrency"])).toEqual([0, 1]);
+  expect(new Set(starts.map(({ attributes }) => attributes["windhover.host.name"]))).toEqual(
+    new Set(["crowded"]),
+  );
+  const waits = spans.filter(({ name }) => name === "hostd.start_queue");
+  expect(waits).toHaveLength(1);
+  expect(waits[0]?.spanContext().traceId).toBe(starts[1]?.spanContext().traceId);
+});
+
+test("a second start of a machine joins the first, and its call says so", async () => {
+  const { id } = await host.created();
+  exporter.reset();
+
+  await Promise.all([host.start(id), host.start(id)]);
+
+  const spans = exporter.getFinishedSpans();
+  const served = spans.filter(({ name, kind }) => name.endsWith("/StartMachine") && kind === 1);
+  expect(served.map(({ attributes }) => attributes["windhover.operation.joined"] ?? false).sort()).toEqual([
+    false,
+    true,
+  ]);
+  expect(spans.filter(({ name }) => name === "hostd.start")).toHaveLength(1);
 });
