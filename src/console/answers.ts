@@ -175,7 +175,7 @@ export interface Row extends Operation {
 
 /** Cost of looking. */
 export interface Cost {
-  /** null: only operators are told, as of the disk. */
+  /** Lost in the period. null: only operators are told, as of the disk. */
   readonly dropped_spans: number | null;
   readonly lag_ms: Percentiles;
   readonly skew_us: Percentiles;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { variables as fleet } from "../../dev/settings/variables.ts";
 import { variables as api } from "../../src/api/config.ts";
 import { variables as hover } from "../../src/cli/session/variables.ts";
+import { variables as console } from "../../src/console/config.ts";
 import { variables as hostd } from "../../src/hostd/config.ts";
 import { variables as imagecache } from "../../src/imagecache/config.ts";
 import { auditVariables } from "../../src/lib/config/audit-variables.ts";
@@ -29,7 +30,9 @@ interface Row {
   readonly description: string;
 }
 
-const SERVICES: Readonly<Record<string, Variables>> = { api, scheduler, hostd, imagecache, proxy, traces };
+const SERVICES: Readonly<Record<string, Variables>> = {
+  ...{ api, scheduler, hostd, imagecache, proxy, traces, console },
+};
 
 /** What each program reads, by its heading in the reference. */
 export const SPECIFICATIONS: Readonly<Record<string, readonly Row[]>> = {

@@ -1,0 +1,129 @@
+import { HOP_NAMES } from "../../lib/latency/hops.ts";
+import type { Mark } from "../../lib/latency/operation.ts";
+import type { Cost, Overview } from "../answers.ts";
+import type { Columns } from "../columns/columns.ts";
+import { measured, select } from "../columns/select.ts";
+import { countsFor } from "../counts/latency-counts.ts";
+import type { Filter } from "../parameters/filter.ts";
+import { percentilesOfUnsorted } from "../statistics/percentiles.ts";
+import { byConcurrency } from "./by-group.ts";
+import { heatMap } from "./heat-map.ts";
+import { type Earlier, league, sharesAt } from "./hops.ts";
+import { hostRows } from "./hosts.ts";
+import { pathMix } from "./mix.ts";
+import { objectives } from "./objectives.ts";
+import { pool } from "./pool.ts";
+import type { Held, Question } from "./question.ts";
+import { failures, latest, rowsOf, slowest, typicalHops } from "./rows.ts";
+import { percentileSeries, queueSeries } from "./series.ts";
+
+const DAY_MS = 86_400_000;
+const LISTED = 20;
+
+/** Answers all panels at once. */
+export function overview(held: Held, { filter, org }: Question): Overview {
+  const { columns, counts } = held;
+  const unboxed = select(columns, filter, org, { isBoxed: false });
+  const selected = filter.box ? select(columns, filter, org) : unboxed;
+  const good = measured(columns, selected, filter);
+  const typical = typicalHops(columns, good);
+  const unsampled = countsFor(counts, filter, held.nowMs)?.series(filter, org);
+  return {
+    since_ms: filter.sinceMs,
+    until_ms: filter.untilMs,
+    matching: selected.length,
+    ...extent(columns, org),
+    objectives: objectives(held, { filter, org }),
+    heat: heatMap(columns, unboxed, filter, marksFor(held, org)),
+    percentiles: { ...percentileSeries(columns, good, filter), ...(unsampled ? { unsampled } : {}) },
+    hops: {
+      at: sharesAt(columns, good, orderOf),
+      league: league(columns, good, earlier(columns, filter, org)),
+    },
+    mix: pathMix(columns, good),
+    pool: pool(columns, selected, filter),
+    queue: queueSeries(columns, selected, filter),
+    hosts: hostRows(columns, selected, good),
+    concurrency: byConcurrency(columns, good),
+    worst: rowsOf(columns, slowest(selected, LISTED), typical),
+    failed: rowsOf(columns, latest(columns, failures(columns, selected), LISTED), typical),
+    cost: cost(held, selected, { filter, org }),
+  };
+}
+
+/** Marks of hosts that an organisation uses; for operators all. */
+export function marksFor(
+  { columns, marks }: Pick<Held, "columns" | "marks">,
+  org: string | undefined,
+): readonly Mark[] {
+  if (org === undefined) return marks;
+  const hosts = hostsOf(columns, org);
+  return marks.filter(({ host }) => hosts.has(host));
+}
+
+/** Returns the hosts that an organisation's operations are on. */
+function hostsOf({ codes, texts, numbers, length }: Columns, org: string): ReadonlySet<string> {
+  const own = texts.org.find(org);
+  const used = new Uint8Array(texts.host.values.length);
+  for (let i = 0; i < length; i++) {
+    if (codes.org[i] === own && numbers.isGone[i] === 0) used[codes.host[i] ?? 0] = 1;
+  }
+  return new Set(texts.host.values.filter((host, code) => used[code] === 1 && host !== ""));
+}
+
+function orderOf(hop: string): number {
+  const at = HOP_NAMES.indexOf(hop);
+  return at < 0 ? HOP_NAMES.length : at;
+}
+
+function cost(held: Held, selected: Uint32Array, { filter, org }: Question): Cost {
+  const { lagMs, skewUs } = held.columns.numbers;
+  const lost = held.losses
+    .filter(({ timeMs }) => timeMs >= filter.sinceMs && timeMs < filter.untilMs)
+    .reduce((sum, { spans }) => sum + spans, 0);
+  return {
+    dropped_spans: org === undefined ? lost : null,
+    lag_ms: percentilesOfUnsorted(lagMs, selected),
+    skew_us: percentilesOfUnsorted(skewUs, selected),
+    disk_bytes: org === undefined ? held.diskBytes : null,
+  };
+}
+
+/** How many operations the asker may see, and since when. */
+function extent(columns: Columns, org: string | undefined): Pick<Overview, "kept" | "oldest_ms"> {
+  const { startMs, isGone } = columns.numbers;
+  const own = org === undefined ? undefined : (columns.texts.org.find(org) ?? -1);
+  let [kept, oldest] = [0, Number.POSITIVE_INFINITY];
+  for (let i = 0; i < columns.length; i++) {
+    if (isGone[i] === 1 || (own !== undefined && columns.codes.org[i] !== own)) continue;
+    kept += 1;
+    oldest = Math.min(oldest, startMs[i] ?? 0);
+  }
+  return { kept, oldest_ms: kept === 0 ? 0 : oldest };
+}
+
+const NONE = new Uint32Array();
+
+/** What hops are compared with: the same a day earlier, and the version before the newest. */
+function earlier(columns: Columns, filter: Filter, org: string | undefined): Earlier {
+  // What is in a box was chosen by its duration.
+  if (filter.box) return { yesterday: NONE, versions: [NONE, NONE] };
+  const { sinceMs, untilMs } = filter;
+  const shifted = { sinceMs: sinceMs - DAY_MS, untilMs: untilMs - DAY_MS, isBoxed: false };
+  const yesterday = measured(columns, select(columns, filter, org, shifted), filter);
+  const ever = measured(columns, select(columns, filter, org, { sinceMs: 0, isBoxed: false }), filter);
+  const { version } = columns.codes;
+  const { startMs } = columns.numbers;
+  const lastOf = new Map<number, number>();
+  for (const i of ever) {
+    const code = version[i] ?? 0;
+    lastOf.set(code, Math.max(lastOf.get(code) ?? 0, startMs[i] ?? 0));
+  }
+  const [newest, before] = [...lastOf]
+    .filter(([code]) => columns.texts.version.textOf(code) !== "")
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([code]) => code);
+  const of = (code: number | undefined) =>
+    code === undefined || before === undefined ? NONE : ever.filter((i) => version[i] === code);
+  return { yesterday, versions: [of(newest), of(before)] };
+}

@@ -1,0 +1,52 @@
+import type { Pool } from "../answers.ts";
+import type { Columns } from "../columns/columns.ts";
+import type { Filter } from "../parameters/filter.ts";
+import { percentilesOf } from "../statistics/percentiles.ts";
+import { columnOf, timeOf, timeSteps } from "../statistics/time-steps.ts";
+
+/** Start path of VMs from the pool. */
+const POOLED = "warm";
+
+/** The warm pool, as starts found it: a start says how many VMs were ready when it came. */
+export function pool(columns: Columns, selected: Uint32Array, { sinceMs, untilMs }: Filter): Pool {
+  const steps = timeSteps(sinceMs, untilMs);
+  const { startMs, poolSize, refillMs } = columns.numbers;
+  const sums = new Float64Array(steps.count);
+  const said = new Uint32Array(steps.count);
+  const hits = new Uint32Array(steps.count);
+  const misses = new Uint32Array(steps.count);
+  for (const i of selected) {
+    const column = columnOf(steps, startMs[i] ?? 0);
+    const outcome = outcomeOf(columns, i);
+    if (outcome === "hit") hits[column] = (hits[column] ?? 0) + 1;
+    else if (outcome === "miss") misses[column] = (misses[column] ?? 0) + 1;
+    const size = poolSize[i] ?? -1;
+    if (size < 0) continue;
+    sums[column] = (sums[column] ?? 0) + size;
+    said[column] = (said[column] ?? 0) + 1;
+  }
+  const points = Array.from({ length: steps.count }, (_, column) => ({
+    time_ms: timeOf(steps, column),
+    size: (said[column] ?? 0) === 0 ? 0 : (sums[column] ?? 0) / (said[column] ?? 1),
+    hits: hits[column] ?? 0,
+    misses: misses[column] ?? 0,
+  }));
+  const refills = Float64Array.from(
+    selected.filter((i) => (refillMs[i] ?? -1) >= 0),
+    (i) => 1_000 * (refillMs[i] ?? 0),
+  );
+  refills.sort();
+  return {
+    hits: points.reduce((sum, point) => sum + point.hits, 0),
+    misses: points.reduce((sum, point) => sum + point.misses, 0),
+    points: points.filter((point, column) => point.hits + point.misses + (said[column] ?? 0) > 0),
+    refill: percentilesOf(refills.length, (rank) => refills[rank] ?? 0),
+  };
+}
+
+/** A start missed the pool when it says so: others, such as resumes, did not look there. */
+function outcomeOf(columns: Columns, index: number): "hit" | "miss" | undefined {
+  if (columns.texts.path.textOf(columns.codes.path[index]) === POOLED) return "hit";
+  const why = columns.notFaster.textOf(columns.numbers.notFaster[index]);
+  return why.startsWith("pool") ? "miss" : undefined;
+}

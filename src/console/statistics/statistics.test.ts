@@ -1,0 +1,145 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { holm } from "./holm.ts";
+import { informationShare } from "./information.ts";
+import { normalTail } from "./normal.ts";
+import { medianOf, percentilesOf, percentilesOfUnsorted } from "./percentiles.ts";
+import { rankTest } from "./rank-test.ts";
+import { shiftOf } from "./shift.ts";
+
+const ascending = (values: readonly number[]) => values.toSorted((a, b) => a - b);
+
+describe("percentiles", () => {
+  test("are the smallest value that so many have at most", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(50), { minLength: 1, maxLength: 300 }), (values) => {
+        const sorted = ascending(values);
+        const found = percentilesOf(sorted.length, (rank) => sorted[rank] ?? 0);
+        const naive = (percent: number) =>
+          sorted.find(
+            (value) => 100 * values.filter((each) => each <= value).length >= percent * values.length,
+          );
+        expect(found).toEqual({
+          ...{ count: values.length, p50: naive(50), p90: naive(90), p99: naive(99), max: sorted.at(-1) },
+        });
+      }),
+    );
+  });
+
+  test("of values in any order are the same", () => {
+    const values = Float64Array.from([5, 1, 4, 2, 3]);
+    expect(percentilesOfUnsorted(values, [0, 1, 2, 3, 4])).toEqual({
+      count: 5,
+      p50: 3,
+      p90: 5,
+      p99: 5,
+      max: 5,
+    });
+  });
+
+  test("of nothing are zero, and so is the median", () => {
+    expect([percentilesOf(0, () => 7).max, medianOf([]), medianOf([4, 1, 3, 2])]).toEqual([0, 0, 2.5]);
+  });
+});
+
+describe("the tail of the normal distribution", () => {
+  // scipy.stats.norm.sf of SciPy 1.17.1.
+  test.each([
+    [0, 0.5],
+    [0.5, 0.3085375387259869],
+    [1, 0.15865525393145707],
+    [1.959963984540054, 0.025],
+    [3, 0.0013498980316300933],
+    [5, 2.866515718791933e-7],
+    [8, 6.22096057427174e-16],
+  ])("above %d is %d", (z, expected) => {
+    expect(Math.abs(normalTail(z) / expected - 1)).toBeLessThan(2e-7);
+  });
+});
+
+describe("the rank test", () => {
+  // scipy.stats.mannwhitneyu(b, a), exact without ties and asymptotic with them, of SciPy 1.17.1.
+  test.each([
+    ["few values", [19, 22, 16, 29, 24], [20, 11, 17, 12], 3, 0.1111111111111111],
+    [
+      "values that lie apart",
+      ...[[1, 2, 3, 4, 5, 6, 7, 8], [11, 12, 13, 14, 15, 16, 17, 18], 64, 0.0001554001554001554],
+    ],
+    ["ties", [1, 2, 2, 3, 5, 7], [2, 4, 4, 6, 8, 9, 9], 33, 0.09760706947335236],
+    ["values that are all equal", [5, 5, 5], [5, 5, 5, 5], 6, 1],
+    [
+      "many values",
+      Array.from({ length: 60 }, (_, i) => (i * 37) % 101),
+      Array.from({ length: 50 }, (_, i) => ((i * 53) % 97) + 9),
+      ...[1_636.5, 0.41423823643613444],
+    ],
+  ] as [string, number[], number[], number, number][])("agrees with SciPy on %s", (_name, a, b, u, p) => {
+    const found = rankTest(ascending(a), ascending(b));
+
+    expect(found.u).toBe(u);
+    expect(found.p).toBeCloseTo(p, 7);
+    expect(found.effect).toBe(u / (a.length * b.length));
+  });
+
+  test("counts pairs as a look at each pair does, and is the same from both sides", () => {
+    const list = fc.array(fc.nat(20), { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(list, list, (a, b) => {
+        const there = rankTest(ascending(a), ascending(b));
+        const back = rankTest(ascending(b), ascending(a));
+        const pairs = b.flatMap((y) => a.map((x): number => (y > x ? 1 : y === x ? 0.5 : 0)));
+        expect(there.u).toBe(pairs.reduce((sum, each) => sum + each, 0));
+        expect(back.p).toBeCloseTo(there.p, 10);
+        expect(back.effect).toBeCloseTo(1 - there.effect, 10);
+      }),
+    );
+  });
+});
+
+describe("the shift", () => {
+  test("is the median of all differences, and its interval their order statistics", () => {
+    const a = Array.from({ length: 60 }, (_, i) => (i * 37) % 101);
+    const b = Array.from({ length: 50 }, (_, i) => ((i * 53) % 97) + 9);
+
+    // numpy.median of all differences, and those at the ranks of the normal approximation.
+    expect(shiftOf(ascending(a), ascending(b))).toEqual({ estimate: 5, interval: [-7, 16] });
+  });
+
+  test("agrees with a look at each pair", () => {
+    const list = fc.array(fc.nat(1_000), { minLength: 1, maxLength: 30 });
+    fc.assert(
+      fc.property(list, list, (a, b) => {
+        const { estimate, interval } = shiftOf(ascending(a), ascending(b));
+        const differences = ascending(b.flatMap((y) => a.map((x) => y - x)));
+        expect(estimate).toBe(medianOf(differences));
+        expect(differences).toContain(interval[0]);
+        expect(interval[0]).toBeLessThanOrEqual(estimate);
+        expect(interval[1]).toBeGreaterThanOrEqual(estimate);
+      }),
+    );
+  });
+});
+
+describe("information", () => {
+  test.each([
+    ["is whole when one answers the other", 10, 10, 10, 100, 1],
+    ["is none when one says nothing of the other", 5, 50, 10, 100, 0],
+    ["is none when all have it", 10, 100, 10, 100, 0],
+    ["is none of a certain thing", 10, 10, 100, 100, 0],
+  ])("%s", (_name, both, first, second, all, share) => {
+    expect(informationShare(both, first, second, all)).toBeCloseTo(share, 10);
+  });
+
+  test("is what the entropies say", () => {
+    // H(inside) = 0.8112781; of 30 with the value 20 are inside, of 70 without it 5.
+    const h = (p: number) => (p === 0 || p === 1 ? 0 : -p * Math.log2(p) - (1 - p) * Math.log2(1 - p));
+    const expected = (h(0.25) - 0.3 * h(20 / 30) - 0.7 * h(5 / 70)) / h(0.25);
+
+    expect(informationShare(20, 30, 25, 100)).toBeCloseTo(expected, 12);
+  });
+});
+
+test("probabilities of several tests are corrected by Holm's method", () => {
+  // p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") in R.
+  expect(holm([0.01, 0.04, 0.03, 0.005]).map((p) => Number(p.toFixed(6)))).toEqual([0.03, 0.06, 0.06, 0.02]);
+});
