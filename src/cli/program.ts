@@ -89,8 +89,13 @@ const LEAVES: readonly Leaf[] = [
   },
   {
     usage: "console [machine]",
-    help: "Opens a shell in a machine",
+    help: "Opens a shell in a machine; without one, links to the web console",
     define: async (leaf) => (await import("./commands/machine/exec/console.ts")).defineConsole(leaf),
+  },
+  {
+    usage: "latency",
+    help: "Shows how fast starts, creates, wakes and stops are, and compares them",
+    define: async (leaf) => (await import("./commands/latency/latency.ts")).defineLatency(leaf),
   },
   {
     usage: "watch [machine...]",

@@ -11,6 +11,7 @@ const settings: Settings = {
   dir: "/data",
   api: { value: "127.0.0.1:7070", from: "the default" },
   traces: { value: "127.0.0.1:4318", from: "the default" },
+  console: { value: "http://127.0.0.1:7090", from: "the default" },
   registry: { value: "127.0.0.1:5000", from: "the default" },
   rest: { value: "http://127.0.0.1:7080", from: "the default" },
   tokenPlaces: [

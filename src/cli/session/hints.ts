@@ -79,6 +79,7 @@ const NEXT: Readonly<Record<string, Hint>> = {
     "SIGNING_KEY_MISSING",
   ),
   ...each(() => "hover doctor", "CREATE_TIMEOUT", "DEADLINE_EXCEEDED", "RECEIVER_UNAVAILABLE"),
+  ...each(() => "hover doctor", "CONSOLE_UNAVAILABLE", "TRACES_UNAVAILABLE"),
   ...each(() => "hover doctor", "DATABASE_BUSY", "DATABASE_TIMEOUT", "TOKEN_QUEUE_FULL"),
   ...each(
     (_about, { facts }) => `hover registry login ${facts["registry"] ?? "REGISTRY"}`,

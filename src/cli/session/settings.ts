@@ -34,6 +34,8 @@ export interface Settings {
   readonly guestDir: string;
   readonly api: Address;
   readonly traces: Address;
+  /** URL of the web console. */
+  readonly console: Address;
   readonly registry: Address;
   /** URL of the REST API. */
   readonly rest: Address;
@@ -45,6 +47,7 @@ export interface Settings {
 const ENDPOINTS = {
   api: { variable: "WINDHOVER_API", default: "127.0.0.1:7070" },
   traces: { variable: "WINDHOVER_TRACES", default: "127.0.0.1:4318" },
+  console: { variable: "WINDHOVER_CONSOLE", default: "127.0.0.1:7090" },
   registry: { variable: "WINDHOVER_REGISTRY", default: "127.0.0.1:5000" },
   rest: { variable: "WINDHOVER_REST_URL", default: "127.0.0.1:7080" },
 } as const;
@@ -68,6 +71,7 @@ export function readSettings(flags: CommonFlags, env: NodeJS.ProcessEnv): Settin
     guestDir: env["WINDHOVER_GUEST_DIR"] ? resolve(env["WINDHOVER_GUEST_DIR"]) : join(dir, "guest"),
     api: address("api", flags.api),
     traces: address("traces"),
+    console: urlOf(env["WINDHOVER_CONSOLE"], address("console")),
     registry: address("registry"),
     rest: urlOf(env["WINDHOVER_REST_URL"], address("rest")),
     tokenPlaces: findToken(flags, env, dir),

@@ -36,6 +36,11 @@ export const variables = {
     default: "the local fleet's, else 127.0.0.1:4318",
     description: "Address of the trace receiver.",
   },
+  WINDHOVER_CONSOLE: {
+    kind: "host:port or URL",
+    default: "the local fleet's, else 127.0.0.1:7090",
+    description: "Address of the web console; `hover latency` asks it.",
+  },
   WINDHOVER_REGISTRY: {
     kind: "host:port",
     default: "the local fleet's, else 127.0.0.1:5000",

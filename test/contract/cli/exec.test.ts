@@ -120,7 +120,7 @@ describe("hover console", () => {
     cli.api.add({ id: OTHER, state: MachineState.STARTED });
 
     const several = await cli.home.hover("console", "-a", "web");
-    const none = await cli.home.hover("console");
+    const none = await cli.home.hover("console", "-C", "uptime");
 
     expect([several.code, several.err]).toEqual([2, expect.stringContaining(`${OTHER}  m-e6  ord`)]);
     expect(none.err).toContain("Which machine? Give its id, or its app with -a.");

@@ -42,11 +42,16 @@ test("the document has an example for each of flyctl's commands for machines", (
 test.each(examples)("%s", async (example) => {
   const [, ...words] = commandLine(example);
   const args = words.map((word) => (word === "ID" ? ID : word));
-  // Two commands that need another service get what they ask it for.
+  // Commands that need another service get what they ask it for, or say that it is away.
   if (args[0] === "token") args.push("--key", publicBytes(createPublicKey(keys.publicKey)).toString("hex"));
   if (args[0] === "api") {
     const { code, err } = await cli.home.hoverWith({ WINDHOVER_REST_URL: "127.0.0.1:1" }, ...args);
     expect([code, err]).toEqual([1, expect.stringContaining("REST_UNAVAILABLE")]);
+    return;
+  }
+  if (args[0] === "latency" || args.includes("--open")) {
+    const { code, err } = await cli.home.within(...args);
+    expect([code, err]).toEqual([1, expect.stringContaining("CONSOLE_UNAVAILABLE")]);
     return;
   }
   const readsInput = args[0] === "console" || args.includes("--shell");

@@ -71,6 +71,7 @@ export interface Running {
 export async function makeHome(addresses: {
   api: string;
   traces?: string;
+  console?: string;
   registry?: string;
   rest?: string;
 }): Promise<Home> {
@@ -78,7 +79,13 @@ export async function makeHome(addresses: {
   const token = (await bearer("acme", "machines:read", "machines:write", "admin")).replace("Bearer ", "");
   writeFileSync(join(dir, "token"), `${token}\n`);
   // Nobody listens on port 1.
-  const all = { traces: "127.0.0.1:1", registry: "127.0.0.1:1", rest: "127.0.0.1:1", ...addresses };
+  const all = {
+    traces: "127.0.0.1:1",
+    console: "127.0.0.1:1",
+    registry: "127.0.0.1:1",
+    rest: "127.0.0.1:1",
+    ...addresses,
+  };
   writeFileSync(join(dir, "fleet.json"), JSON.stringify({ phase: "ready", addresses: all }));
   const start = (env: Record<string, string>, ...args: string[]) => run(dir, env, args);
   return {

@@ -4,13 +4,13 @@ import type { Session } from "../../session/session.ts";
 import { harmless, type Paint } from "../../session/terminal.ts";
 import { checkApi } from "./api.ts";
 import type { Check } from "./check.ts";
-import { checkRegistry, checkRest, checkTraces } from "./http.ts";
+import { checkConsole, checkRegistry, checkRest, checkTraces } from "./http.ts";
 import { checkMachine } from "./machine.ts";
 
 /** Runs `hover doctor`. Shows each check at once, in the order of their dependencies. */
 export async function runDoctor(session: Session): Promise<void> {
   const checks: Check[] = [];
-  for (const group of [checkMachine, checkApi, checkRest, checkTraces, checkRegistry]) {
+  for (const group of [checkMachine, checkApi, checkRest, checkTraces, checkConsole, checkRegistry]) {
     for await (const check of group(session)) {
       session.signal.throwIfAborted();
       checks.push(check);

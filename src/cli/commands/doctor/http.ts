@@ -19,6 +19,20 @@ export async function* checkTraces({ settings, signal }: Session): AsyncGenerato
   yield { name, status: "fail", detail, fix: upCommand(settings.root) };
 }
 
+/** Checks that the web console answers this token. Nothing else depends on it. */
+export async function* checkConsole({ settings, signal }: Session): AsyncGenerator<Check> {
+  const { value, from } = settings.console;
+  const name = "console";
+  const { status, problem } = await get(`${value}/api/session`, tokenOf(settings), signal);
+  if (status === 200) return yield { name, status: "ok", detail: `answers at ${value}` };
+  if (status !== undefined) {
+    const detail = `${value} answers with status ${status} to this token`;
+    return yield { name, status: "warn", detail, fix: WRONG_TOKEN_FIX };
+  }
+  const detail = `${value} (from ${from}) does not answer: ${problem}`;
+  yield { name, status: "warn", detail, fix: upCommand(settings.root) };
+}
+
 /** Checks that the REST API answers. */
 export async function* checkRest({ settings, signal }: Session): AsyncGenerator<Check> {
   const { value, from } = settings.rest;

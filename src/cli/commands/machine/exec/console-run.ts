@@ -15,16 +15,28 @@ export interface ConsoleFlags extends AppFlag, LeaseFlag {
   readonly user?: string;
   readonly command?: string;
   readonly machine?: string;
+  readonly open?: boolean;
 }
 
-/** Opens a shell in a machine; without a terminal it reads its commands from standard input. */
+/**
+ * Opens a shell in a machine; without a terminal it reads its commands from standard input. When
+ * nothing names a machine, links to the web console.
+ */
 export async function openConsole(
   session: Session,
   [given]: [string | undefined],
   flags: ConsoleFlags,
 ): Promise<void> {
-  const client = await machinesClient(session);
   const named = given ?? flags.machine;
+  if (flags.open && (named !== undefined || flags.app !== undefined))
+    throw new UsageError("--open opens the web console, which is about no machine.");
+  const { user, command: program, leaseNonce } = flags;
+  const isAboutNone = named === undefined && appOf(session, flags) === undefined;
+  if (flags.open || (isAboutNone && [user, program, leaseNonce].every((each) => each === undefined))) {
+    const { linkToPage } = await import("../../latency/page-link.ts");
+    return linkToPage(session, flags.open === true);
+  }
+  const client = await machinesClient(session);
   const id =
     named === undefined
       ? await onlyMachine(session, client, flags)

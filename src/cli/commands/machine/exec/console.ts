@@ -8,8 +8,11 @@ export function defineConsole(console: HoverCommand): void {
     .option("--machine <id>", "the machine, as flyctl names it")
     .option("-u, --user <user>", "user to run as (default: the program's)")
     .option("-C, --command <command>", "run this instead of a shell; quotes as in a shell")
+    .option("--open", "open the web console in a browser")
     .option(...LEASE_FLAG)
     .examples(
+      "hover console               prints a link to the web console: where starts spend their time",
+      "hover console --open",
       "hover console ID",
       "hover console -a web",
       "hover console ID -C 'psql -U app'",
