@@ -3,21 +3,24 @@ import { splitAddress } from "../settings/ports.ts";
 import type { FleetState } from "../supervisor/state.ts";
 
 export function describeStart(state: FleetState): string {
-  const waiting = state.parts.filter((part) => part.state !== "ready").map((part) => part.name);
-  const ready = state.parts.length - waiting.length;
-  if (state.parts.length === 0) return "looking for what an earlier one left";
+  // The console is started when all others are ready.
+  const parts = state.parts.filter(({ name }) => name !== "console");
+  const waiting = parts.filter((part) => part.state !== "ready").map((part) => part.name);
+  const ready = parts.length - waiting.length;
+  if (parts.length === 0) return "looking for what an earlier one left";
   if (waiting.length === 0) return "hosts attach";
   const names = waiting.length > 4 ? `${waiting.slice(0, 4).join(", ")}, ...` : waiting.join(", ");
-  return `${ready} of ${state.parts.length} ready, waiting for ${names}`;
+  return `${ready} of ${parts.length} ready, waiting for ${names}`;
 }
 
 export function describeAddresses(state: FleetState, layout: Layout): string {
-  const { api, rest, proxy, registry, traces, apiMetrics } = state.addresses;
+  const { api, rest, proxy, registry, traces, console, apiMetrics } = state.addresses;
   const rows = [
     ["gRPC API", api],
     ["REST API", `http://${rest}/v1, described at /v1/docs`],
     ["Apps", `http://APP.localhost:${splitAddress(proxy).port}`],
     ["Registry", registry],
+    ...(console === undefined ? [] : [["Console", `http://${console}, by the link of hover console`]]),
     ["Traces", `http://${traces} (OTLP/HTTP)`],
     ["Metrics", `http://${apiMetrics}/metrics, and a port for every service (docs/metrics.md)`],
     ...state.regions.map(({ region, api: address, proxy: proxyOf }) => [

@@ -18,6 +18,7 @@ import {
   type ServiceContext,
   scheduler,
   traces,
+  webConsole,
 } from "../services/services.ts";
 import type { Layout } from "../settings/layout.ts";
 import { takenPorts } from "../settings/ports.ts";
@@ -132,19 +133,21 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
     const own = this.settings.regions.flatMap((region) =>
       ["api", "proxy"].map((part) => nameIn(this.settings, part, region)),
     );
-    for (const folder of ["hosts", "traces", ...own]) makePrivateFolder(this.layout.of(folder));
+    for (const folder of ["hosts", "traces", "console", ...own]) makePrivateFolder(this.layout.of(folder));
     this.#tokenRenewal = setInterval(() => void this.#renewTokens(), TOKEN_CHECK_MS).unref();
-    const waves = this.#makeParts();
-    this.#parts = waves.flat();
+    const { waves, late } = this.#makeParts();
+    this.#parts = [...waves.flat(), ...late];
     for (const part of this.#parts) part.on("change", () => this.#publish());
     this.#logCheck = setInterval(() => this.#boundLogs(), LOG_CHECK_MS).unref();
     for (const wave of waves) await startAll(wave, signal);
     await this.awaitHosts(signal);
     this.#become("ready");
+    // The state says whether it came up.
+    void Promise.allSettled(late.map((part) => part.start()));
   }
 
-  /** Stores first; the services wait for each other by themselves. */
-  #makeParts(): readonly (readonly Part[])[] {
+  /** Stores first; the services wait for each other by themselves. Nobody waits for what is late. */
+  #makeParts(): { readonly waves: readonly (readonly Part[])[]; readonly late: readonly Part[] } {
     const { layout, settings } = this;
     const context: ServiceContext = { layout, settings };
     const stores = [
@@ -173,10 +176,12 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
       ...settings.hosts.map((host) => hostd(context, host)),
       ...settings.regions.map((region) => proxy(context, region)),
     ];
+    const late = settings.console === undefined ? [] : [webConsole(context, settings.console)];
     const mark = { [FLEET_MARK]: layout.folder };
-    return [stores, services].map((wave) =>
+    const [first = [], second = [], last = []] = [stores, services, late].map((wave) =>
       wave.map((spec) => new Part({ ...spec, environment: { ...spec.environment, ...mark } })),
     );
+    return { waves: [first, second], late: last };
   }
 
   async #end(last: Phase): Promise<void> {
@@ -217,7 +222,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
   }
 
   #publish(): void {
-    const { regions, registry, traces, hosts } = this.settings;
+    const { regions, registry, traces, console, hosts } = this.settings;
     const { api, rest, apiMetrics, proxy } = firstRegion(this.settings);
     const state: FleetState = {
       phase: this.#phase,
@@ -225,7 +230,7 @@ export class Fleet extends EventEmitter<{ change: [FleetState]; swept: [pids: re
       bootId: bootId(),
       supervisor: identify(process.pid) ?? { pid: process.pid, startTicks: 0 },
       regions,
-      addresses: { api, rest, apiMetrics, proxy, registry, traces },
+      addresses: { api, rest, apiMetrics, proxy, registry, traces, ...(console ? { console } : {}) },
       hosts,
       parts: this.#parts.map((part) => ({
         name: part.name,

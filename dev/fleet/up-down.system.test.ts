@@ -19,8 +19,8 @@ let environment: NodeJS.ProcessEnv;
 
 beforeEach(async () => {
   scratch = temporaryFolder("updown");
-  const [api, scheduler, registry, traces, apiMetrics, schedulerMetrics, rest, ...proxy] =
-    await freePorts(10);
+  const [api, scheduler, registry, traces, webConsole, apiMetrics, schedulerMetrics, rest, ...proxy] =
+    await freePorts(11);
   environment = {
     ...process.env,
     WINDHOVER_DIR: scratch.path,
@@ -30,6 +30,7 @@ beforeEach(async () => {
     SCHEDULER_LISTEN: `127.0.0.1:${scheduler}`,
     REGISTRY_LISTEN: `127.0.0.1:${registry}`,
     TRACES_LISTEN: `127.0.0.1:${traces}`,
+    CONSOLE_LISTEN: `127.0.0.1:${webConsole}`,
     API_METRICS_LISTEN: `127.0.0.1:${apiMetrics}`,
     API_REST_LISTEN: `127.0.0.1:${rest}`,
     SCHEDULER_METRICS_LISTEN: `127.0.0.1:${schedulerMetrics}`,

@@ -111,6 +111,23 @@ export function traces(context: ServiceContext): PartSpec {
   };
 }
 
+/** The web console. It reads the folder of the receiver, which may come later. */
+export function webConsole(context: ServiceContext, address: string): PartSpec {
+  const { layout } = context;
+  return {
+    ...service(context, "console", "console", address, {
+      CONSOLE_LISTEN: address,
+      CONSOLE_TRACES_DIR: layout.of("traces"),
+      CONSOLE_AUDIT_DIR: join(layout.of("console"), "audit"),
+      OTEL_EXPORTER_OTLP_ENDPOINT: "",
+    }),
+    async ready(signal) {
+      const answer = await fetch(`http://${address}/healthz`, { signal });
+      await answer.body?.cancel();
+    },
+  };
+}
+
 /** The local registry is on loopback: it is allowed by its names, with what the caller allows. */
 function registries({ registry, overrides }: FleetSettings): Record<string, string> {
   const localhost = registry.replace(/^127\.0\.0\.1(?=:)/, "localhost");

@@ -16,6 +16,8 @@ export interface FleetSettings {
   readonly regions: readonly RegionSettings[];
   readonly registry: string;
   readonly traces: string;
+  /** Where the web console listens; undefined: there is none. */
+  readonly console?: string;
   readonly hosts: readonly HostSettings[];
   readonly capacity: { readonly cpus: number; readonly memoryMb: number; readonly diskMb: number };
   /** Bound on each host's images, MiB. */
@@ -105,6 +107,7 @@ export function localSettings(
     ),
     registry: values.REGISTRY_LISTEN,
     traces: values.TRACES_LISTEN,
+    console: values.CONSOLE_LISTEN,
     hosts: hostSettings(places, values.MACHINES_FIRST_PORT, socketOf, (index) => ({
       hostd: firstHostPort === undefined ? undefined : firstHostPort + 2 * index,
       hostdMetrics: firstMetricsPort + 2 * index,
@@ -118,16 +121,21 @@ export function localSettings(
   };
 }
 
-/** Makes the settings of a fleet beside others: free ports, nothing from our own environment. */
+/**
+ * Makes the settings of a fleet beside others: free ports, nothing from our own environment.
+ *
+ * @param hasConsole whether it has a web console, which most tests do not need
+ */
 export async function privateSettings(
   folder: string,
   guestFolder: string,
   shape: number | FleetShape,
   overrides: NodeJS.ProcessEnv,
+  hasConsole = false,
 ): Promise<FleetSettings> {
   const { regions = [REGION], hosts, schedulers = 1 } = typeof shape === "number" ? { hosts: shape } : shape;
   const places = assignHosts(regions, hosts);
-  const ports = (await freePorts(2 + (6 + schedulers) * regions.length + 2 * places.length)).values();
+  const ports = (await freePorts(3 + (6 + schedulers) * regions.length + 2 * places.length)).values();
   const socketOf = socketsIn(folder);
   const port = () => ports.next().value ?? 0;
   const address = () => `127.0.0.1:${port()}`;
@@ -149,6 +157,7 @@ export async function privateSettings(
     })),
     registry: address(),
     traces: address(),
+    ...(hasConsole ? { console: address() } : {}),
     hosts: hostSettings(
       places,
       firstMachinePort,
@@ -164,11 +173,13 @@ export async function privateSettings(
   };
 }
 
-export function listenersOf({ regions, registry, traces, hosts }: FleetSettings): readonly Listener[] {
+export function listenersOf(settings: FleetSettings): readonly Listener[] {
+  const { regions, registry, traces, console, hosts } = settings;
   return [
     ...regionListeners(regions),
     { part: "registry", address: registry, variable: "REGISTRY_LISTEN" },
     { part: "traces", address: traces, variable: "TRACES_LISTEN" },
+    ...(console === undefined ? [] : [{ part: "console", address: console, variable: "CONSOLE_LISTEN" }]),
     ...hostListeners(hosts),
   ];
 }

@@ -23,6 +23,7 @@ export interface FleetState {
     readonly proxy: string;
     readonly registry: string;
     readonly traces: string;
+    readonly console?: string;
   };
   readonly hosts: FleetSettings["hosts"];
   readonly parts: readonly {

@@ -25,6 +25,8 @@ export interface TestFleetOptions {
   readonly schedulers?: number;
   /** `sim`: no virtual machines. `real`: what this machine can do, emulated if need be. */
   readonly vmm?: "sim" | "real";
+  /** Whether it has a web console. Default: no. */
+  readonly console?: boolean;
   /** Variables for the services, e.g. `{ HOSTD_MEMORY_MB: "512" }`; those named after a service go to that service. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** A module that the services load first: something that watches them from within. */
@@ -85,6 +87,11 @@ export class TestFleet {
   /** `http://host:port` of the trace receiver. */
   get traces(): string {
     return `http://${this.#fleet.settings.traces}`;
+  }
+
+  /** `http://host:port` of the web console, in a fleet that has one. */
+  get console(): string {
+    return `http://${this.#fleet.settings.console}`;
   }
 
   /** Everything within the organisation `personal`, and administration. */
@@ -231,7 +238,7 @@ export async function startFleet(options: TestFleetOptions = {}): Promise<TestFl
   };
   const { hosts = 2, regions, schedulers } = options;
   const shape = { hosts, ...(regions ? { regions } : {}), ...(schedulers ? { schedulers } : {}) };
-  const settings = await privateSettings(layout.folder, guestFolder(), shape, overrides);
+  const settings = await privateSettings(layout.folder, guestFolder(), shape, overrides, options.console);
   const { preload, signal } = options;
   const limit = AbortSignal.timeout(START_TIMEOUT_MS);
   let fleet: Fleet | undefined;
