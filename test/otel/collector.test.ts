@@ -118,11 +118,15 @@ describe("a fleet whose spans go through otel/collector.yaml to its receiver, Ja
   });
 
   it("passes whole traces on to the receiver", async () => {
-    for (const id of [quick.at(-1) ?? "", failed]) {
+    for (const [id, services] of [
+      [quick.at(-1) ?? "", ["api", "hostd"]],
+      // That of its create.
+      [failed, ["api", "hostd", "imagecache", "scheduler"]],
+    ] as const) {
       const spans = await traceOf(world.fleet, id);
 
       expect(spans.map(({ name }) => name)).toContain("hostd.start");
-      expect(new Set(spans.map(({ service }) => service))).toEqual(new Set(["api", "hostd"]));
+      expect([...new Set(spans.map(({ service }) => service))].sort()).toEqual(services);
     }
   });
 

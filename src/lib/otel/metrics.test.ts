@@ -135,6 +135,7 @@ describe("a page of metrics", () => {
     seconds.observe({ path: "warm" }, 0.05, span);
     seconds.observe({ path: "warm" }, 5, "0af7651916cd43dd8448eb211c80319c");
     span.end();
+    seconds.observe({ path: "warm" }, 0.6, `"} ${"x".repeat(200)}`);
     // What has ended may not have been kept.
     seconds.observe({ path: "warm" }, 0.5, span);
 
@@ -146,12 +147,12 @@ describe("a page of metrics", () => {
       expect.stringMatching(
         `^test_traced_seconds_bucket{le="0.1",path="warm"} 1 # {trace_id="${traceId}",span_id="${spanId}"} 0.05 [0-9.]+$`,
       ),
-      'test_traced_seconds_bucket{le="1",path="warm"} 2',
+      'test_traced_seconds_bucket{le="1",path="warm"} 3',
       expect.stringMatching(
-        /^test_traced_seconds_bucket\{le="\+Inf",path="warm"\} 3 # \{trace_id="0af7651916cd43dd8448eb211c80319c"\} 5 [0-9.]+$/,
+        /^test_traced_seconds_bucket\{le="\+Inf",path="warm"\} 4 # \{trace_id="0af7651916cd43dd8448eb211c80319c"\} 5 [0-9.]+$/,
       ),
     ]);
-    expect(plain).toContain('test_traced_seconds_bucket{le="+Inf",path="warm"} 3\n');
+    expect(plain).toContain('test_traced_seconds_bucket{le="+Inf",path="warm"} 4\n');
     expect(plain).not.toContain(traceId);
     expect(open).toMatch(/# TYPE test_traced counter\ntest_traced_total 1\n/);
     expect(plain).toMatch(/# TYPE test_traced_total counter\ntest_traced_total 1\n/);

@@ -16,7 +16,7 @@ export const START_BUCKETS = [
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** A histogram of durations, each bucket with the trace of the last one in it: its exemplar. */
-export class SecondsHistogram<L extends string> {
+class SecondsHistogram<L extends string> {
   readonly #histogram: Histogram<L>;
 
   constructor(name: string, help: string, labelNames: readonly L[], buckets: readonly number[]) {
@@ -50,9 +50,10 @@ export class SecondsHistogram<L extends string> {
 }
 
 const NO_EXEMPLAR = {};
+const TRACE_ID = /^[0-9a-f]{32}$/;
 
 function exemplarOf(traced: Span | string | undefined): Readonly<Record<string, string>> {
-  if (typeof traced === "string") return traced === "" ? NO_EXEMPLAR : { trace_id: traced };
+  if (typeof traced === "string") return TRACE_ID.test(traced) ? { trace_id: traced } : NO_EXEMPLAR;
   if (!traced?.isRecording()) return NO_EXEMPLAR;
   const { traceId, spanId } = traced.spanContext();
   return { trace_id: traceId, span_id: spanId };
