@@ -137,4 +137,14 @@ export const proxy = dashboard("proxy", "proxy", "Requests by app, starts that t
       ["windhover_proxy_requests_in_progress", "{{instance}} requests"],
       ["windhover_proxy_connections_in_progress", "{{instance}} connections"],
     ),
+  )
+  .withPanel(
+    graph(
+      {
+        title: "Certificates",
+        description: "Time until the first of them expires. Renewed ones count within seconds.",
+        unit: "s",
+      },
+      ["windhover_proxy_certificate_expiry_timestamp_seconds - time()", "{{instance}}"],
+    ),
   );

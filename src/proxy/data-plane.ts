@@ -26,9 +26,10 @@ export class DataPlane {
   readonly clear: Server;
   /** For connections with TLS, when there are certificates. Not listening yet. */
   readonly tls: Server | undefined;
+  /** Undefined: no TLS is taken. */
+  readonly certificates: Certificates | undefined;
   readonly #http: HttpProxy;
   readonly #tunnels: Tunnels;
-  readonly #certificates: Certificates | undefined;
   readonly #ports: TcpPorts;
 
   /** @throws Fault FAILED_PRECONDITION / `CERTIFICATES_UNREADABLE` */
@@ -36,8 +37,8 @@ export class DataPlane {
     const { certificates, connections, tcpHost } = settings;
     this.#http = new HttpProxy(router, settings);
     this.#tunnels = new Tunnels(router, settings.accessLog);
-    this.#certificates = certificates === undefined ? undefined : new Certificates(certificates);
-    const front = this.#certificates && new TlsFront(router, this.#http, this.#tunnels, this.#certificates);
+    this.certificates = certificates === undefined ? undefined : new Certificates(certificates);
+    const front = this.certificates && new TlsFront(router, this.#http, this.#tunnels, this.certificates);
     this.clear = clearServer(this.#http, connections);
     this.tls = front && tlsServer(front, connections);
     this.#ports = new TcpPorts(tcpHost, connections, portEntrance(router, this.#http, this.#tunnels, front));
@@ -63,6 +64,6 @@ export class DataPlane {
     this.#http.close();
     this.#tunnels.close();
     await this.#ports.close();
-    await this.#certificates?.close();
+    await this.certificates?.close();
   }
 }

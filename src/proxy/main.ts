@@ -14,6 +14,7 @@ import { DataPlane } from "./data-plane.ts";
 import { exposeRouter } from "./metrics.ts";
 import { openControl } from "./proxy.ts";
 import { portsWithin } from "./routes/port-pool.ts";
+import { exposeCertificates } from "./tls/certificate-metrics.ts";
 
 const PORTS_EVERY_MS = 1_000;
 const CLOSE_MARGIN_MS = 5_000;
@@ -33,6 +34,7 @@ async function start(config: ProxyConfig, stack: Stack) {
 
   if (config.metricsListen !== undefined) {
     exposeRouter(control.router, control.table);
+    if (proxy.certificates) exposeCertificates(proxy.certificates);
     const isHealthy = () => control.table.position !== "";
     stack.add("metrics", await serveMetrics(config.metricsListen, isHealthy, "PROXY_METRICS_LISTEN"));
   }

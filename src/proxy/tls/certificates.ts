@@ -17,6 +17,8 @@ interface Pair {
   readonly context: SecureContext;
   /** In lower case; `*.` and a name stands for one label before it. */
   readonly names: readonly string[];
+  /** When the certificate expires, in milliseconds since the epoch. */
+  readonly expiryMs: number;
 }
 
 /**
@@ -48,6 +50,17 @@ export class Certificates {
     return found?.context ?? (orDefault ? this.#pairs.get(DEFAULT)?.context : undefined);
   }
 
+  /** When the first of them expires, in milliseconds since the epoch. Undefined: there are none. */
+  get expiryMs(): number | undefined {
+    const times = [...this.#pairs.values()].map(({ expiryMs }) => expiryMs);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /** Pairs that cannot be read. */
+  get broken(): number {
+    return this.#problems.size;
+  }
+
   close(): Promise<void> {
     return this.#stop();
   }
@@ -61,6 +74,7 @@ export class Certificates {
       const pair = this.#readPair(name);
       if (pair) pairs.set(name, pair);
     }
+    for (const name of this.#problems.keys()) if (!files.has(`${name}.crt`)) this.#problems.delete(name);
     this.#pairs = pairs;
     this.#byName = new Map(
       [...pairs].flatMap(([name, pair]) => (name === DEFAULT ? [] : pair.names.map((each) => [each, pair]))),
@@ -78,7 +92,8 @@ export class Certificates {
       const context = createSecureContext({ cert, key: readFileSync(key), minVersion: "TLSv1.2" });
       this.#problems.delete(name);
       logger.info("certificate read", { name });
-      return { seen, context, names: namesOf(new X509Certificate(cert)) };
+      const x509 = new X509Certificate(cert);
+      return { seen, context, names: namesOf(x509), expiryMs: x509.validToDate.getTime() };
     } catch (error) {
       // Once, and not every second until somebody mends it.
       if (this.#problems.get(name) !== String(error))

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import http2 from "node:http2";
@@ -8,6 +9,7 @@ import { text } from "node:stream/consumers";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { listen } from "../../../src/lib/runtime/listen.ts";
+import { Certificates } from "../../../src/proxy/tls/certificates.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
 import { makeCertificate } from "./certificate.ts";
 import { TestProxy } from "./fixture.ts";
@@ -161,6 +163,25 @@ test("certificates are read again when they change, and a broken one leaves the 
 
   rmSync(join(folder.path, "late.crt"));
   await expect.poll(() => isServed("late.example", renewed)).toBe(false);
+});
+
+test("tells when the first certificate expires, and how many pairs cannot be read", async () => {
+  const certificates = new Certificates(folder.path);
+  try {
+    expect(certificates.expiryMs).toBe(new X509Certificate(ca).validToDate.getTime());
+    expect(certificates.broken).toBe(0);
+
+    writeFileSync(join(folder.path, "torn.key"), "not a key");
+    writeFileSync(join(folder.path, "torn.crt"), "not a certificate");
+    await expect.poll(() => certificates.broken).toBe(1);
+    rmSync(join(folder.path, "torn.crt"));
+    await expect.poll(() => certificates.broken).toBe(0);
+
+    rmSync(join(folder.path, "apps.crt"));
+    await expect.poll(() => certificates.expiryMs).toBeUndefined();
+  } finally {
+    await certificates.close();
+  }
 });
 
 test("a service without the handler tls gets the bytes as they are", async () => {

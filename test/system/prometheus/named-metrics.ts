@@ -25,6 +25,9 @@ export const OF_REAL_VMS: readonly string[] = [
   "windhover_template_age_seconds",
 ];
 
+/** What rules record of those. */
+export const RECORDED_OF_REAL_VMS: readonly string[] = ["windhover_pool:hit_ratio5m"];
+
 /** Metrics that have values after faults only: a step of a saga that has to be done or undone once more. */
 export const AFTER_FAULTS: readonly string[] = [
   "windhover_saga_steps_retried_total",
