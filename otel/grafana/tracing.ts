@@ -20,6 +20,16 @@ export const tracing = dashboard(
   .withPanel(
     graph(
       {
+        title: "Spans lost",
+        description: "Of services: their queue was full, or an export failed. Nothing waits for spans.",
+        unit: "ops",
+      },
+      ["sum by (job, reason) (rate(windhover_spans_dropped_total[$__rate_interval]))", "{{job}} {{reason}}"],
+    ),
+  )
+  .withPanel(
+    graph(
+      {
         title: "Audit entries lost",
         description: "Entries that the disk, or the collector, did not take. Both are to be 0.",
         unit: "short",

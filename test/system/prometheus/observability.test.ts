@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { HOP_NAMES } from "../../../src/lib/latency/hops.ts";
 import { ROOT } from "../../../tools/lib/paths.ts";
 import { COLLECTOR_COMMAND, JAEGER_COMMAND } from "../../otel/commands.ts";
 import { PROMETHEUS_FLAGS } from "./prometheus-server.ts";
@@ -38,6 +39,15 @@ it.each(commands.filter((each) => each.startsWith("promtool ")))("runs %s", asyn
   const { code, output } = await promtool(command.split(" ").slice(1), ROOT);
 
   expect([code, output]).toEqual([0, expect.stringContaining("SUCCESS")]);
+});
+
+it("names hops as the console and hover do", () => {
+  const [, section = ""] = page.split("### 3. What a hop waits for");
+  const cells = [...section.matchAll(/^\| (`[^|]+) \|/gm)].map(([, cell = ""]) => cell);
+  const named = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name));
+
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((name) => !HOP_NAMES.includes(name))).toEqual([]);
 });
 
 it("starts Prometheus with the flags that the tests give it", () => {
