@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Fault } from "../../lib/faults/fault.ts";
 import { Violations } from "../../lib/faults/violations.ts";
+import { Concurrency } from "../../lib/limits/concurrency.ts";
 import { type Comparison, DIMENSIONS, type Dimension, type Points } from "../answers.ts";
 import { measured, select } from "../columns/select.ts";
 import { type Export, exportOf, FORMATS, MAX_EXPORTED } from "../export/export.ts";
@@ -18,6 +19,9 @@ import { waterfall } from "../traces/waterfall.ts";
 import { type ConsoleParts, type Identify, parametersOf } from "./parts.ts";
 
 const MAX_POINTS = 5_000;
+/** Answers of one organisation that were not read yet, and downloads, which hold the columns of their begin. */
+const MAX_ANSWERS = 32;
+const MAX_DOWNLOADS = 4;
 /** Of one organisation, or of operators; the rest of a second waits. */
 const QUERIES_PER_SECOND = 40;
 const BURST = 80;
@@ -30,15 +34,20 @@ export function registerQueries(server: FastifyInstance, parts: ConsoleParts, id
   const { memory, source, clock } = parts;
   const pace = new QueryPace(() => clock.monotonicMs());
 
-  async function ask(request: FastifyRequest): Promise<string | undefined> {
+  const answers = new Concurrency(MAX_ANSWERS, tooMany("answers"));
+  const downloads = new Concurrency(MAX_DOWNLOADS, tooMany("downloads"));
+
+  /** Identifies the sender. Until its answer was taken, it counts against the organisation's share. */
+  async function ask(request: FastifyRequest, reply: FastifyReply, share = answers) {
     const { org, claims } = await identify(request);
     pace.take(claims.org);
+    reply.raw.once("close", share.take(claims.org));
     return org;
   }
 
   const query = (path: string, own: readonly string[], answer: Answer): void => {
-    server.get(path, async (request) => {
-      const org = await ask(request);
+    server.get(path, async (request, reply) => {
+      const org = await ask(request, reply);
       const parameters = parametersOf(request);
       return answer({ filter: readFilter(parameters, clock.now(), own), org }, parameters);
     });
@@ -79,16 +88,16 @@ export function registerQueries(server: FastifyInstance, parts: ConsoleParts, id
     valuesIn(memory.columns, select(memory.columns, filter, org)),
   );
 
-  server.get("/api/compare", async (request): Promise<Comparison> => {
-    const org = await ask(request);
+  server.get("/api/compare", async (request, reply): Promise<Comparison> => {
+    const org = await ask(request, reply);
     const [a, b] = sidesOf(parametersOf(request), clock.now());
     const { columns } = memory;
     const of = (filter: Filter) => measured(columns, select(columns, filter, org), filter);
     return compare(columns, of(a), of(b));
   });
 
-  server.get<{ Params: { id: string } }>("/api/traces/:id", async (request) => {
-    const org = await ask(request);
+  server.get<{ Params: { id: string } }>("/api/traces/:id", async (request, reply) => {
+    const org = await ask(request, reply);
     const id = request.params.id.toLowerCase();
     if (!/^[0-9a-f]{32}$/.test(id)) throw violation("trace", "must be 32 hex digits");
     const found = waterfall(source, memory.columns, id, org);
@@ -97,7 +106,7 @@ export function registerQueries(server: FastifyInstance, parts: ConsoleParts, id
   });
 
   server.get("/api/export", async (request, reply) => {
-    const org = await ask(request);
+    const org = await ask(request, reply, downloads);
     const parameters = parametersOf(request);
     const own = ["format", "trace", "limit"];
     const format = FORMATS.find((each) => each === (parameters.get("format") ?? "json"));
@@ -150,6 +159,14 @@ function integerOf(parameters: URLSearchParams, name: string, most: number): num
   const value = text === null ? most : readInteger(text, 1, most);
   if (value === undefined) throw violation(name, `must be a whole number from 1 to ${most}`);
   return value;
+}
+
+function tooMany(what: string): (holder: string, limit: number) => Fault {
+  return (_holder, limit) => {
+    const message = `an organisation may have ${limit} ${what} at a time; read those first`;
+    const facts = { limit: String(limit) };
+    return new Fault("RESOURCE_EXHAUSTED", "TOO_MANY_ANSWERS", message, facts, { retryAfterMs: 1_000 });
+  };
 }
 
 function violation(field: string, description: string): Fault {

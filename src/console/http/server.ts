@@ -15,6 +15,8 @@ import { registerQueries } from "./queries.ts";
 import { registerSessions } from "./sessions.ts";
 
 const REQUEST_TIMEOUT_MS = 15_000;
+/** A connection on which nothing moves for so long is closed: its client does not read. Live views have a beat. */
+const SILENCE_MS = 60_000;
 const MAX_HEADER_BYTES = 32 * 1024;
 const MAX_BODY_BYTES = 16 * 1024;
 const CONNECTIONS = { total: 1_024, perAddress: 512, newTotal: 128, newPerAddress: 64 };
@@ -26,6 +28,7 @@ export async function consoleServer(parts: ConsoleParts): Promise<FastifyInstanc
     logger: false,
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: SILENCE_MS,
     return503OnClosing: false,
     exposeHeadRoutes: true,
     routerOptions: { maxParamLength: 64, querystringParser: () => ({}) },

@@ -19,7 +19,7 @@ function all(columns: ReturnType<typeof columnsOf>, query = "") {
 
 test("the mix of start paths says why no faster one was taken", () => {
   const cold = { path: "cold", durationUs: 2_000, notFaster: "pool_empty" };
-  const columns = columnsOf([{}, {}, cold, { ...cold, notFaster: "no_template" }, cold]);
+  const columns = columnsOf([{}, {}, cold, { ...cold, notFaster: "pool_empty,no_template" }, cold]);
 
   expect(
     pathMix(columns, all(columns)).map(({ path, share, count, not_faster }) => ({
@@ -32,7 +32,7 @@ test("the mix of start paths says why no faster one was taken", () => {
     {
       ...{ path: "cold", share: 0.6, count: 3 },
       not_faster: [
-        { why: "pool_empty", count: 2 },
+        { why: "pool_empty", count: 3 },
         { why: "no_template", count: 1 },
       ],
     },
@@ -45,7 +45,7 @@ test("the pool counts hits and misses, and leaves out starts that did not look t
   const columns = columnsOf([
     { startUs, poolSize: 4, refillMs: 500 },
     { startUs, poolSize: 2, refillMs: 700 },
-    { startUs, path: "cold", notFaster: "pool_empty", poolSize: 0 },
+    { startUs, path: "cold", notFaster: "snapshot_failed,pool_empty", poolSize: 0 },
     { startUs, path: "resume", poolSize: -1 },
   ]);
 

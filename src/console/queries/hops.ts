@@ -1,6 +1,7 @@
 import type { HopShares } from "../answers.ts";
 import type { Columns } from "../columns/columns.ts";
 import { rankOf } from "../statistics/percentiles.ts";
+import { quickSelect } from "../statistics/quick-select.ts";
 
 /** Operations around a percentile: this share of all on each side of it. */
 const AROUND = 0.025;
@@ -97,25 +98,4 @@ function quantileAt(column: Uint32Array, selected: Uint32Array, share: number): 
   const values = new Uint32Array(selected.length);
   for (const [to, i] of selected.entries()) values[to] = column[i] ?? 0;
   return quickSelect(values, rankOf(share, values.length));
-}
-
-/** Hoare's selection: the value that would be at `rank` if the values were sorted. */
-function quickSelect(values: Uint32Array, rank: number): number {
-  let [left, right] = [0, values.length - 1];
-  while (left < right) {
-    const pivot = values[(left + right) >>> 1] ?? 0;
-    let [i, j] = [left, right];
-    while (i <= j) {
-      while ((values[i] ?? 0) < pivot) i += 1;
-      while ((values[j] ?? 0) > pivot) j -= 1;
-      if (i > j) break;
-      const swapped = values[i] ?? 0;
-      values[i++] = values[j] ?? 0;
-      values[j--] = swapped;
-    }
-    if (rank <= j) right = j;
-    else if (rank >= i) left = i;
-    else break;
-  }
-  return values[rank] ?? 0;
 }

@@ -23,14 +23,18 @@ export function pathMix(columns: Columns, selected: Uint32Array): PathShare[] {
   return rows.toSorted((a, b) => b.count - a.count);
 }
 
+/** Counts each reason by itself: a cold start has found neither a warm VM nor a template. */
 function reasonsIn({ numbers, notFaster }: Columns, selected: Uint32Array): PathShare["not_faster"] {
-  const counts = new Map<number, number>();
+  const codes = new Uint32Array(notFaster.values.length);
   for (const i of selected) {
     const code = numbers.notFaster[i] ?? 0;
-    counts.set(code, (counts.get(code) ?? 0) + 1);
+    codes[code] = (codes[code] ?? 0) + 1;
   }
-  return [...counts]
-    .map(([code, count]) => ({ why: notFaster.textOf(code), count }))
-    .filter(({ why }) => why !== "")
-    .toSorted((a, b) => b.count - a.count);
+  const counts = new Map<string, number>();
+  for (const [code, count] of codes.entries()) {
+    if (count === 0) continue;
+    for (const why of notFaster.textOf(code).split(",")) counts.set(why, (counts.get(why) ?? 0) + count);
+  }
+  counts.delete("");
+  return [...counts].map(([why, count]) => ({ why, count })).toSorted((x, y) => y.count - x.count);
 }

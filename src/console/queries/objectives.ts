@@ -1,8 +1,10 @@
 import { KINDS } from "../../lib/latency/operation.ts";
 import type { Objective } from "../answers.ts";
+import type { Columns } from "../columns/columns.ts";
 import { select } from "../columns/select.ts";
 import { countsFor } from "../counts/latency-counts.ts";
 import type { Filter } from "../parameters/filter.ts";
+import type { ObjectiveTarget } from "../parameters/objectives.ts";
 import type { Held, Question } from "./question.ts";
 
 /** Periods over which it is said how fast the error budget is used up. */
@@ -10,12 +12,6 @@ const BURN_PERIODS = [
   { period: "1h", ms: 3_600_000 },
   { period: "6h", ms: 6 * 3_600_000 },
 ] as const;
-
-/** Operations, and those that succeeded within the target. */
-interface Tally {
-  total: number;
-  within: number;
-}
 
 /**
  * Shows how operations keep to their objectives, each kind by its own. Of a filter, kind, outcome,
@@ -34,55 +30,96 @@ export function objectives(held: Held, { filter, org }: Question): Objective[] {
   const counts = countsFor(held.counts, { ...all, sinceMs }, held.nowMs);
   // A step in which a period begins counts whole.
   const stepMs = counts?.stepMs ?? 1;
-  const windows = [all.sinceMs, ...BURN_PERIODS.map(({ ms }) => all.untilMs - ms)].map((fromMs) => ({
-    sinceMs: Math.floor(fromMs / stepMs) * stepMs,
-    untilMs: all.untilMs,
-  }));
-  const tallies = asked.map(() => windows.map((): Tally => ({ total: 0, within: 0 })));
-  const add = (
-    kind: string,
-    path: string,
-    ms: number,
-    count: number,
-    within: (targetUs: number) => number,
-  ) => {
-    for (const [at, target] of asked.entries()) {
-      if (target.kind !== kind || (target.path !== "" && target.path !== path)) continue;
-      const ok = within(target.targetUs);
-      for (const [of, { sinceMs, untilMs }] of windows.entries()) {
-        const tally = tallies[at]?.[of];
-        if (!tally || ms < sinceMs || ms >= untilMs) continue;
-        tally.total += count;
-        tally.within += ok;
-      }
-    }
-  };
+  const starts = [all.sinceMs, ...BURN_PERIODS.map(({ ms }) => all.untilMs - ms)];
+  const tallies = new Tallies(
+    asked,
+    starts.map((fromMs) => Math.floor(fromMs / stepMs) * stepMs),
+  );
   if (counts) {
     for (const row of counts.select({ ...all, sinceMs }, org)) {
-      add(row.kind, row.path, row.timeMs, row.count, (us) => (row.failed ? 0 : row.countAtMost(us)));
+      const within = (us: number) => (row.failed ? 0 : row.countAtMost(us));
+      tallies.add(tallies.targetsOf(row.kind, row.path), row.timeMs, row.count, within);
     }
-  } else {
-    const { durationUs, kind, startMs, reason } = columns.numbers;
-    const noReason = columns.reasons.find("") ?? -1;
-    for (const i of select(columns, all, org, { sinceMs })) {
-      const path = columns.texts.path.textOf(columns.codes.path[i]);
-      const isOk = reason[i] === noReason;
-      const us = durationUs[i] ?? 0;
-      add(KINDS[kind[i] ?? 0] ?? "start", path, startMs[i] ?? 0, 1, (most) => (isOk && us <= most ? 1 : 0));
-    }
-  }
+  } else tallyKept(tallies, columns, select(columns, all, org, { sinceMs }));
   return asked.map((target, at): Objective => {
-    const [period = { total: 0, within: 0 }, ...burns] = tallies[at] ?? [];
+    const { total, within } = tallies.of(at, 0);
     return {
       ...{ kind: target.kind, path: target.path, target_us: target.targetUs, goal: target.goal },
-      ...{ total: period.total, within: period.within, is_unsampled: counts !== undefined },
-      budget_left: 1 - spent(period, target.goal),
-      burn: BURN_PERIODS.map(({ period: name }, i) => ({
-        period: name,
-        rate: spent(burns[i] ?? { total: 0, within: 0 }, target.goal),
+      ...{ total, within, is_unsampled: counts !== undefined },
+      budget_left: 1 - spent({ total, within }, target.goal),
+      burn: BURN_PERIODS.map(({ period }, i) => ({
+        period,
+        rate: spent(tallies.of(at, i + 1), target.goal),
       })),
     };
   });
+}
+
+/** Counts what is in memory. */
+function tallyKept(
+  tallies: Tallies,
+  { numbers, codes, texts, reasons }: Columns,
+  selected: Uint32Array,
+): void {
+  const { durationUs, kind, startMs, reason } = numbers;
+  const noReason = reasons.find("") ?? -1;
+  const paths = texts.path.values;
+  const targets = KINDS.flatMap((name) => paths.map((path) => tallies.targetsOf(name, path)));
+  let us = 0;
+  let isOk = false;
+  const within = (targetUs: number) => (isOk && us <= targetUs ? 1 : 0);
+  for (const i of selected) {
+    us = durationUs[i] ?? 0;
+    isOk = reason[i] === noReason;
+    const own = targets[(kind[i] ?? 0) * paths.length + (codes.path[i] ?? 0)] ?? [];
+    tallies.add(own, startMs[i] ?? 0, 1, within);
+  }
+}
+
+/** Operations, and those that succeeded within the target. */
+interface Tally {
+  readonly total: number;
+  readonly within: number;
+}
+
+/** Tallies by objective and period. All periods end together. */
+class Tallies {
+  readonly #targets: readonly ObjectiveTarget[];
+  readonly #sinceMs: readonly number[];
+  readonly #totals: Float64Array;
+  readonly #within: Float64Array;
+
+  constructor(targets: readonly ObjectiveTarget[], sinceMs: readonly number[]) {
+    this.#targets = targets;
+    this.#sinceMs = sinceMs;
+    this.#totals = new Float64Array(targets.length * sinceMs.length);
+    this.#within = new Float64Array(this.#totals.length);
+  }
+
+  /** Returns the objectives that operations count for, by their number. */
+  targetsOf(kind: string, path: string): readonly number[] {
+    const isFor = (target: ObjectiveTarget) =>
+      target.kind === kind && (target.path === "" || target.path === path);
+    return this.#targets.flatMap((target, at) => (isFor(target) ? at : []));
+  }
+
+  /** @param within how many of them succeeded within so many microseconds */
+  add(targets: readonly number[], ms: number, count: number, within: (targetUs: number) => number): void {
+    for (const at of targets) {
+      const ok = within(this.#targets[at]?.targetUs ?? 0);
+      for (let period = 0; period < this.#sinceMs.length; period++) {
+        if (ms < (this.#sinceMs[period] ?? 0)) continue;
+        const cell = at * this.#sinceMs.length + period;
+        this.#totals[cell] = (this.#totals[cell] ?? 0) + count;
+        this.#within[cell] = (this.#within[cell] ?? 0) + ok;
+      }
+    }
+  }
+
+  of(target: number, period: number): Tally {
+    const cell = target * this.#sinceMs.length + period;
+    return { total: this.#totals[cell] ?? 0, within: this.#within[cell] ?? 0 };
+  }
 }
 
 /** Share of the error budget that was used up, of a period's operations. */

@@ -114,15 +114,15 @@ function earlier(columns: Columns, filter: Filter, org: string | undefined): Ear
   const ever = measured(columns, select(columns, filter, org, { sinceMs: 0, isBoxed: false }), filter);
   const { version } = columns.codes;
   const { startMs } = columns.numbers;
-  const lastOf = new Map<number, number>();
+  const { values } = columns.texts.version;
+  const lastMs = new Float64Array(values.length);
   for (const i of ever) {
     const code = version[i] ?? 0;
-    lastOf.set(code, Math.max(lastOf.get(code) ?? 0, startMs[i] ?? 0));
+    lastMs[code] = Math.max(lastMs[code] ?? 0, startMs[i] ?? 0);
   }
-  const [newest, before] = [...lastOf]
-    .filter(([code]) => columns.texts.version.textOf(code) !== "")
-    .toSorted(([, a], [, b]) => b - a)
-    .map(([code]) => code);
+  const [newest, before] = [...values.keys()]
+    .filter((code) => values[code] !== "" && (lastMs[code] ?? 0) > 0)
+    .toSorted((a, b) => (lastMs[b] ?? 0) - (lastMs[a] ?? 0));
   const of = (code: number | undefined) =>
     code === undefined || before === undefined ? NONE : ever.filter((i) => version[i] === code);
   return { yesterday, versions: [of(newest), of(before)] };

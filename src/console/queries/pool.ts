@@ -48,5 +48,5 @@ export function pool(columns: Columns, selected: Uint32Array, { sinceMs, untilMs
 function outcomeOf(columns: Columns, index: number): "hit" | "miss" | undefined {
   if (columns.texts.path.textOf(columns.codes.path[index]) === POOLED) return "hit";
   const why = columns.notFaster.textOf(columns.numbers.notFaster[index]);
-  return why.startsWith("pool") ? "miss" : undefined;
+  return why.split(",").some((each) => each.startsWith("pool_")) ? "miss" : undefined;
 }

@@ -1,4 +1,5 @@
 import type { Percentiles } from "../answers.ts";
+import { quickSelect } from "./quick-select.ts";
 
 /** Returns the index of the smallest value that a share of `count` values has at most. */
 export function rankOf(share: number, count: number): number {
@@ -18,10 +19,11 @@ export function percentilesAt(column: ArrayLike<number>, ascending: ArrayLike<nu
   return percentilesOf(ascending.length, (rank) => column[ascending[rank] ?? 0] ?? 0);
 }
 
-/** Percentiles of a column at any indices. */
-export function percentilesOfUnsorted(column: ArrayLike<number>, indices: ArrayLike<number>): Percentiles {
-  const values = Float64Array.from({ length: indices.length }, (_, i) => column[indices[i] ?? 0] ?? 0).sort();
-  return percentilesOf(values.length, (rank) => values[rank] ?? 0);
+/** Percentiles of a column of whole numbers at any indices. */
+export function percentilesOfUnsorted(column: ArrayLike<number>, indices: Uint32Array): Percentiles {
+  const values = new Uint32Array(indices.length);
+  for (let at = 0; at < values.length; at++) values[at] = column[indices[at] ?? 0] ?? 0;
+  return percentilesOf(values.length, (rank) => quickSelect(values, rank));
 }
 
 /** The median; 0 without values. */

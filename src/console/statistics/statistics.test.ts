@@ -4,6 +4,7 @@ import { holm } from "./holm.ts";
 import { informationShare } from "./information.ts";
 import { normalTail } from "./normal.ts";
 import { medianOf, percentilesOf, percentilesOfUnsorted } from "./percentiles.ts";
+import { quickSelect } from "./quick-select.ts";
 import { rankTest } from "./rank-test.ts";
 import { shiftOf } from "./shift.ts";
 
@@ -27,14 +28,23 @@ describe("percentiles", () => {
   });
 
   test("of values in any order are the same", () => {
-    const values = Float64Array.from([5, 1, 4, 2, 3]);
-    expect(percentilesOfUnsorted(values, [0, 1, 2, 3, 4])).toEqual({
+    const values = Uint32Array.from([5, 1, 4, 2, 3]);
+    expect(percentilesOfUnsorted(values, Uint32Array.of(0, 1, 2, 3, 4))).toEqual({
       count: 5,
       p50: 3,
       p90: 5,
       p99: 5,
       max: 5,
     });
+  });
+
+  test("need no sorting: a selection finds what sorting would", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(30), { minLength: 1, maxLength: 200 }), fc.nat(199), (values, at) => {
+        const rank = at % values.length;
+        expect(quickSelect(Uint32Array.from(values), rank)).toBe(ascending(values)[rank]);
+      }),
+    );
   });
 
   test("of nothing are zero, and so is the median", () => {

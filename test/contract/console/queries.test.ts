@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DIMENSIONS } from "../../../src/console/answers.ts";
 import { bearer } from "../traces/support.ts";
@@ -238,6 +240,28 @@ describe("hostile requests", () => {
 
     expect([put.status, large.status]).toEqual([404, 400]);
   });
+});
+
+test("downloads that nobody reads are bounded for an organisation, and keep nobody else out", async () => {
+  const heavy = await startTestConsole(
+    Array.from({ length: 4_000 }, () => recent({ app: "x".repeat(2_000), image: "y".repeat(2_000) })),
+  );
+  const open = async (authorization: string) => {
+    const socket = connect(heavy.port, "127.0.0.1");
+    const head = `GET /api/export?format=json HTTP/1.1\r\nhost: 127.0.0.1:${heavy.port}`;
+    socket.write(`${head}\r\nauthorization: ${authorization}\r\n\r\n`);
+    await once(socket, "readable");
+    return socket;
+  };
+
+  const sockets = await Promise.all([1, 2, 3, 4].map(() => open(token)));
+  const more = await heavy.get("/api/export?format=csv&limit=1", token);
+  const other = await heavy.get("/api/export?format=csv&limit=1", await bearer("rival", "machines:read"));
+  for (const socket of sockets) socket.destroy();
+
+  expect([more.status, other.status]).toEqual([429, 200]);
+  await expect.poll(async () => (await heavy.get("/api/export?format=csv&limit=1", token)).status).toBe(200);
+  await heavy.close();
 });
 
 describe("the page", () => {
