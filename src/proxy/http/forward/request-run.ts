@@ -21,6 +21,7 @@ import { bodyLength, outgoingRequest } from "./outgoing-request.ts";
 import type { ProxyParts } from "./parts.ts";
 import { relay } from "./relay.ts";
 import { Replaying } from "./replaying.ts";
+import { requireHttp } from "./require-http.ts";
 import { Retries } from "./retries.ts";
 
 /** Informational answers that reach the client. */
@@ -96,6 +97,7 @@ export class RequestRun {
       this.record.status = redirectToHttps(this.#exchange, asked, this.#parts.settings.httpsPort);
       return;
     }
+    requireHttp(target, connection);
     await this.#follow(asked, this.#replaying.firstWay(target, asked));
   }
 
@@ -104,9 +106,7 @@ export class RequestRun {
     if (!target) throw new ProxyError("NO_SUCH_APP", `no app has the host name ${hostname}`);
     this.record.app = target.app;
     this.record.org = target.org;
-    if (target.service.handlers.has("http")) return target;
-    const message = `the service of ${target.app} at port ${port} has no handler http: it takes no requests`;
-    throw new ProxyError("NO_MACHINE", message, { status: 421 });
+    return target;
   }
 
   /** Sends the request, again and elsewhere as often as it must be. */
