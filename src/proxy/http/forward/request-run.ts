@@ -233,7 +233,7 @@ export class RequestRun {
       await this.#change(changedHead(head, answer.head), answer.changed, http.idleTimeoutMs, attempt.signal);
       return;
     }
-    await relay(answer, head, this.#exchange, (bytes) => {
+    await relay(answer, head, this.#exchange, attempt, (bytes) => {
       attempt.touch();
       record.bytesOut += bytes;
     });

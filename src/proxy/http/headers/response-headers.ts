@@ -25,6 +25,8 @@ export function answerHead(head: AnswerHead, settings: HttpSettings, facts: Answ
     const name = head.headers[at] ?? "";
     const lower = name.toLowerCase();
     if (dropped.has(lower) || own.has(lower) || CONSUMED.has(lower)) continue;
+    // By HTTP/2 it would announce a body: RFC 9110 section 8.6.
+    if (status === 204 && lower === "content-length") continue;
     headers.push(name, head.headers[at + 1] ?? "");
   }
   for (const [name, value] of own) if (value !== "") headers.push(name, value);
