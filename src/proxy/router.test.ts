@@ -204,6 +204,22 @@ describe("machines that run", () => {
     expect(request.place?.gone.aborted).toBe(true);
   });
 
+  test("of one organisation that take their time to end leave others theirs", async () => {
+    const mine = Array.from({ length: 20 }, (_, i) => machineRoute(`a${i}`, { state: "started" }));
+    const other = machineRoute("b", { app: "other", state: "started" });
+    const routes = routesOf(...mine, other);
+    const apps = [...routes.apps, { name: "other", org: "other", hostnames: [] }];
+    const fleet = new SimFleet(1, { ...routes, apps });
+    await fleet.deliver();
+    fleet.routers[0]?.stopIdle();
+    fleet.timers.advance(30_000);
+
+    fleet.routers[0]?.stopIdle();
+
+    const asked = fleet.host.calls.map(({ machineId }) => machineId);
+    expect([asked.length, asked.includes("b")]).toEqual([17, true]);
+  });
+
   test("are stopped when they have been idle, and not before", async () => {
     const fleet = fleetOf(["a"]);
     const request = fleet.request();
