@@ -58,6 +58,7 @@ export class RequestRun {
     this.#tape = new BodyTape(body, parts.budget, limits, {
       passed: () => this.#attempt?.touch(),
       tooLarge: () => this.#refuseBody(),
+      org: () => this.record.org,
     });
     this.#retries = new Retries(this.#tape, method);
     this.#replaying = new Replaying(this.#tape, headers, parts);
