@@ -116,6 +116,39 @@ describe("a stopped machine", () => {
   });
 });
 
+test("who waits for a start of somebody else is told of it too", async () => {
+  const fleet = fleetOf(["a"]);
+  const machine = fleet.host.machines.get("a");
+  if (machine) machine.state = "starting";
+  await fleet.deliver(1);
+  const request = fleet.request();
+  await fleet.turn();
+  expect(request.place).toBeUndefined();
+
+  await fleet.deliver();
+
+  expect(request.place?.wake).toMatchObject({ path: "warm" });
+  expect(fleet.host.startsAsked).toBe(0);
+});
+
+test("a machine whose checks fail after it was ready is not waited for where another can be started", async () => {
+  const fleet = fleetOf(["a", "b"], 20);
+  const first = fleet.request();
+  await fleet.deliver();
+  fleet.finish(first);
+  const [stream] = fleet.host.streams;
+  const view = stream?.link.view("a");
+  if (view)
+    stream?.link.received({
+      ...{ machines: [{ id: "a", view: { ...view, ready: false } }], usedIds: [], lostUseMs: undefined },
+    });
+
+  const second = fleet.request();
+  await fleet.deliver();
+
+  expect([fleet.host.startsAsked, second.place?.machineId]).toEqual([2, "b"]);
+});
+
 describe("the queue", () => {
   test("lets requests go at the pace of the hard limit, first come first served", async () => {
     const fleet = fleetOf(["a"], 1, 2);
