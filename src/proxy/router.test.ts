@@ -163,6 +163,22 @@ describe("the queue", () => {
     expect(requests.map(({ place }) => place !== undefined)).toEqual([true, true, true, false, false]);
   });
 
+  test("lets nobody pass who has a wish that any machine can fulfil", async () => {
+    const fleet = fleetOf(["a"], 1, 1);
+    fleet.request();
+    await fleet.deliver();
+    const plain = fleet.request();
+    const wishing = fleet.request(0, { preferRegions: ["ord"] });
+    await fleet.turn();
+
+    const [first] = fleet.held;
+    if (first) fleet.finish(first);
+    const late = fleet.request(0, { preferRegions: ["ord"] });
+    await fleet.deliver(2);
+
+    expect([plain, wishing, late].map(({ place }) => place?.machineId)).toEqual(["a", undefined, undefined]);
+  });
+
   test("says that all are at their hard limits when the time is over", async () => {
     const fleet = fleetOf(["a"], 1, 1);
     fleet.request();

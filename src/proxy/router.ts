@@ -106,6 +106,7 @@ export class MachineRouter implements Router, LinkListener {
   machineChanged(machineId: string): void {
     const view = this.#fleet.viewOf(machineId);
     this.#starts.viewChanged(machineId);
+    this.#fleet.viewChanged(machineId);
     this.#places.viewChanged(machineId, view);
     this.#poke(machineId);
   }
