@@ -191,9 +191,12 @@ describe("the queue", () => {
     expect(request.error).toMatchObject({ code: "ALL_AT_HARD_LIMIT" });
   });
 
-  test("does not flood a machine without hard limit, and loses nobody", async () => {
+  test.each([
+    ["", {}],
+    [", nor those who want that machine alone", { forceInstance: "a" }],
+  ])("does not flood a machine without hard limit, and loses nobody%s", async (_, wish) => {
     const fleet = fleetOf(["a"], 2);
-    for (let i = 0; i < 10; i++) fleet.request();
+    for (let i = 0; i < 10; i++) fleet.request(0, wish);
     await fleet.deliver();
     const first = fleet.held.length;
     expect(first).toBeGreaterThanOrEqual(2);

@@ -93,7 +93,7 @@ export class WaitQueue {
     if (this.size === 0) return;
     this.#cancelLook?.();
     this.#cancelLook = this.#parts.timers.after(LOOK_MS, () => this.poke());
-    if (this.#plain > 0) this.#cancelPace ??= this.#parts.timers.after(PACE_MS, () => this.#nextPace());
+    this.#cancelPace ??= this.#parts.timers.after(PACE_MS, () => this.#nextPace());
   }
 
   /** @returns whether it waits no more */
