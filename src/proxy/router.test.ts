@@ -104,6 +104,21 @@ describe("a stopped machine", () => {
     expect(fleet.routers[0]?.counts.waiting).toBe(0);
   });
 
+  test("that never becomes ready is not kept awake for ever by its start", async () => {
+    fleet.request();
+    await fleet.deliver(1);
+    for (const stream of fleet.host.streams) while (stream.down.length > 0) fleet.host.giveDown(stream);
+    const [router] = fleet.routers;
+    const usesOf = (id: string) => router?.hosts.linkOf(id)?.uses.countOf(id);
+    expect(usesOf("a")).toBe(1);
+
+    fleet.timers.advance(600_000);
+    router?.sweep();
+    await fleet.turn();
+
+    expect(usesOf("a")).toBe(0);
+  });
+
   test("whose program ends before it is ready is an error that says so", async () => {
     const request = fleet.request();
     await fleet.deliver(1);

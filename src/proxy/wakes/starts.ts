@@ -40,6 +40,8 @@ const UNREACHABLE_PAUSE_MS = 250;
 const UNREACHABLE_TRIES = 4;
 /** A host whose stream is lost for so long after its answer has forgotten the start, or is gone. */
 const LOST_LIMIT_MS = 5_000;
+/** The longest time that a service may let requests wait. Afterwards an idle machine may be stopped, ready or not. */
+const READY_LIMIT_MS = 600_000;
 /** States that lead to a run. */
 const BEGINNING: ReadonlySet<MachineState> = new Set(["creating", "starting", "restarting", "updating"]);
 
@@ -98,12 +100,14 @@ export class Starts {
     else if (view) this.#observe(machineId, view);
   }
 
-  /** Gives up starts at hosts that are gone. Must be called periodically. */
+  /** Gives up starts at hosts that are gone, and of machines that do not become ready. Must be called periodically. */
   sweep(): void {
-    const before = this.#parts.timers.now() - LOST_LIMIT_MS;
+    const now = this.#parts.timers.now();
     for (const start of this.#underWay.values()) {
-      if (start.startedMs === undefined || start.startedMs > before) continue;
-      if (this.#parts.isLost(start.machineId)) this.#fail(start, unreachable());
+      if (start.startedMs === undefined) continue;
+      const forMs = now - start.startedMs;
+      if (forMs >= LOST_LIMIT_MS && this.#parts.isLost(start.machineId)) this.#fail(start, unreachable());
+      else if (forMs >= READY_LIMIT_MS) this.#fail(start, neverReady());
     }
   }
 
@@ -189,6 +193,11 @@ export class Starts {
 
 function isOther(instanceId: string, failure: StartFailure): boolean {
   return failure.instanceId !== "" && instanceId !== failure.instanceId;
+}
+
+function neverReady(): Fault {
+  const message = `the machine has not become ready within ${READY_LIMIT_MS / 60_000} minutes`;
+  return new Fault("FAILED_PRECONDITION", "NOT_READY", message);
 }
 
 function unreachable(): Fault {
