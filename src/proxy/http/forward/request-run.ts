@@ -271,7 +271,7 @@ export class RequestRun {
     const known = error instanceof ProxyError ? error : toProxyError(error);
     record.error = known.code;
     record.status = known.status;
-    answerError(this.#exchange, known, record.requestId);
+    answerError(this.#exchange, known, record);
   }
 }
 

@@ -43,12 +43,21 @@ export function changedHead(head: AnswerHead, sent: AnswerHead): AnswerHead {
 }
 
 function ownHeaders({ requestId, wake }: AnswerFacts, own: ReadonlyMap<string, string>): string[] {
-  const added: [string, string][] = [
+  const added: (readonly [string, string])[] = [
     ["via", viaOf("1.1")],
     ["fly-request-id", requestId],
+    ...wakeHeaders(wake),
   ];
-  if (wake) added.push(["x-windhover-start", startHeader(wake)], ["server-timing", serverTiming(wake)]);
   return added.filter(([name]) => !own.has(name)).flat();
+}
+
+/** Returns the headers of an answer whose request waited for a start. */
+export function wakeHeaders(wake: Wake | undefined): readonly (readonly [name: string, value: string])[] {
+  if (!wake) return [];
+  return [
+    ["x-windhover-start", startHeader(wake)],
+    ["server-timing", serverTiming(wake)],
+  ];
 }
 
 /** Says how long the parts of a start took. */
