@@ -39,7 +39,12 @@ export function describeConnection(socket: Socket, port: number, identified = ()
 /** Describes a connection whose TLS the proxy ends. */
 export function describeTls(socket: TLSSocket, port: number): Connection {
   const { servername } = socket as { servername?: string | false };
-  return { ...describeConnection(socket, port), isTls: true, serverName: servername || "" };
+  return { ...describeConnection(socket, port), isTls: true, serverName: plainName(servername || "") };
+}
+
+/** Returns a host name of TLS as host names are looked up: in lower case, without a final dot. */
+export function plainName(servername: string): string {
+  return servername.toLowerCase().replace(/\.$/, "");
 }
 
 /** Returns an IPv4 address that came by a socket for IPv6 as such. */

@@ -41,7 +41,11 @@ async function start(config: ProxyConfig, stack: Stack) {
   const port = await listen(proxy.clear, config.listen, "PROXY_LISTEN");
   if (proxy.tls) await listen(proxy.tls, config.tlsListen, "PROXY_TLS_LISTEN");
   if (tcpPorts) {
-    const setPorts = () => proxy.listenAt(portsWithin(control.table.machines(), tcpPorts));
+    const setPorts = () => {
+      const ports = portsWithin(control.table.machines(), tcpPorts);
+      control.table.claim(ports);
+      return proxy.listenAt(ports);
+    };
     stack.add("ports", startLoop(PORTS_EVERY_MS, 0, setPorts, { name: "listen at ports of services" }));
   }
   return { listen: config.listen, port, region, ...(proxy.tls ? { tlsListen: config.tlsListen } : {}) };

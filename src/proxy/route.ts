@@ -16,6 +16,9 @@ export interface Router {
   /** Finds the service that has a port of proxies for itself, for connections without a host name. */
   portTarget(port: number): Target | undefined;
 
+  /** Says what connections to a port begin with that leads to apps by host name. Undefined: no app is there by name. */
+  portNames(port: number): PortNames | undefined;
+
   /**
    * Waits for a place at a ready machine; starts one when that is needed.
    *
@@ -23,6 +26,13 @@ export interface Router {
    * @throws ProxyError; the reason of `signal`
    */
   admit(target: Target, ask: Ask, signal: AbortSignal): Promise<Place>;
+}
+
+/** How apps are served by host name at a port of proxies. At least one of them. */
+export interface PortNames {
+  readonly tls: boolean;
+  /** Without TLS. */
+  readonly http: boolean;
 }
 
 /** A service of an app, at one port of proxies. */

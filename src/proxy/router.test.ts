@@ -104,6 +104,21 @@ describe("a stopped machine", () => {
     expect(fleet.routers[0]?.counts.waiting).toBe(0);
   });
 
+  test("that never becomes ready is not kept awake for ever by its start", async () => {
+    fleet.request();
+    await fleet.deliver(1);
+    for (const stream of fleet.host.streams) while (stream.down.length > 0) fleet.host.giveDown(stream);
+    const [router] = fleet.routers;
+    const usesOf = (id: string) => router?.hosts.linkOf(id)?.uses.countOf(id);
+    expect(usesOf("a")).toBe(1);
+
+    fleet.timers.advance(600_000);
+    router?.sweep();
+    await fleet.turn();
+
+    expect(usesOf("a")).toBe(0);
+  });
+
   test("whose program ends before it is ready is an error that says so", async () => {
     const request = fleet.request();
     await fleet.deliver(1);
@@ -114,6 +129,39 @@ describe("a stopped machine", () => {
 
     expect(request.error).toMatchObject({ code: "WAKE_FAILED", status: 502 });
   });
+});
+
+test("who waits for a start of somebody else is told of it too", async () => {
+  const fleet = fleetOf(["a"]);
+  const machine = fleet.host.machines.get("a");
+  if (machine) machine.state = "starting";
+  await fleet.deliver(1);
+  const request = fleet.request();
+  await fleet.turn();
+  expect(request.place).toBeUndefined();
+
+  await fleet.deliver();
+
+  expect(request.place?.wake).toMatchObject({ path: "warm" });
+  expect(fleet.host.startsAsked).toBe(0);
+});
+
+test("a machine whose checks fail after it was ready is not waited for where another can be started", async () => {
+  const fleet = fleetOf(["a", "b"], 20);
+  const first = fleet.request();
+  await fleet.deliver();
+  fleet.finish(first);
+  const [stream] = fleet.host.streams;
+  const view = stream?.link.view("a");
+  if (view)
+    stream?.link.received({
+      ...{ machines: [{ id: "a", view: { ...view, ready: false } }], usedIds: [], lostUseMs: undefined },
+    });
+
+  const second = fleet.request();
+  await fleet.deliver();
+
+  expect([fleet.host.startsAsked, second.place?.machineId]).toEqual([2, "b"]);
 });
 
 describe("the queue", () => {
@@ -130,6 +178,22 @@ describe("the queue", () => {
     expect(requests.map(({ place }) => place !== undefined)).toEqual([true, true, true, false, false]);
   });
 
+  test("lets nobody pass who has a wish that any machine can fulfil", async () => {
+    const fleet = fleetOf(["a"], 1, 1);
+    fleet.request();
+    await fleet.deliver();
+    const plain = fleet.request();
+    const wishing = fleet.request(0, { preferRegions: ["ord"] });
+    await fleet.turn();
+
+    const [first] = fleet.held;
+    if (first) fleet.finish(first);
+    const late = fleet.request(0, { preferRegions: ["ord"] });
+    await fleet.deliver(2);
+
+    expect([plain, wishing, late].map(({ place }) => place?.machineId)).toEqual(["a", undefined, undefined]);
+  });
+
   test("says that all are at their hard limits when the time is over", async () => {
     const fleet = fleetOf(["a"], 1, 1);
     fleet.request();
@@ -142,9 +206,12 @@ describe("the queue", () => {
     expect(request.error).toMatchObject({ code: "ALL_AT_HARD_LIMIT" });
   });
 
-  test("does not flood a machine without hard limit, and loses nobody", async () => {
+  test.each([
+    ["", {}],
+    [", nor those who want that machine alone", { forceInstance: "a" }],
+  ])("does not flood a machine without hard limit, and loses nobody%s", async (_, wish) => {
     const fleet = fleetOf(["a"], 2);
-    for (let i = 0; i < 10; i++) fleet.request();
+    for (let i = 0; i < 10; i++) fleet.request(0, wish);
     await fleet.deliver();
     const first = fleet.held.length;
     expect(first).toBeGreaterThanOrEqual(2);
@@ -202,6 +269,22 @@ describe("machines that run", () => {
     await fleet.deliver(1);
 
     expect(request.place?.gone.aborted).toBe(true);
+  });
+
+  test("of one organisation that take their time to end leave others theirs", async () => {
+    const mine = Array.from({ length: 20 }, (_, i) => machineRoute(`a${i}`, { state: "started" }));
+    const other = machineRoute("b", { app: "other", state: "started" });
+    const routes = routesOf(...mine, other);
+    const apps = [...routes.apps, { name: "other", org: "other", hostnames: [] }];
+    const fleet = new SimFleet(1, { ...routes, apps });
+    await fleet.deliver();
+    fleet.routers[0]?.stopIdle();
+    fleet.timers.advance(30_000);
+
+    fleet.routers[0]?.stopIdle();
+
+    const asked = fleet.host.calls.map(({ machineId }) => machineId);
+    expect([asked.length, asked.includes("b")]).toEqual([17, true]);
   });
 
   test("are stopped when they have been idle, and not before", async () => {

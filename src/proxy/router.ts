@@ -3,7 +3,7 @@ import type { LinkListener } from "./hosts/host-link.ts";
 import { type HostConnector, Hosts } from "./hosts/hosts.ts";
 import { IdleStops, type IdleStopsParts } from "./idle/idle-stops.ts";
 import { Loads } from "./machines/loads.ts";
-import type { Ask, Place, Router, Target } from "./route.ts";
+import type { Ask, Place, PortNames, Router, Target } from "./route.ts";
 import type { RouteTable, TableChange } from "./routes/route-table.ts";
 import type { AppRoute } from "./routes/routes.ts";
 import type { Timers } from "./timers.ts";
@@ -94,6 +94,10 @@ export class MachineRouter implements Router, LinkListener {
     return app && this.#target(app, port);
   }
 
+  portNames(port: number): PortNames | undefined {
+    return this.#table.namesAt(port);
+  }
+
   admit(target: Target, ask: Ask, signal: AbortSignal): Promise<Place> {
     return this.#admission.admit(target, ask, signal);
   }
@@ -102,6 +106,7 @@ export class MachineRouter implements Router, LinkListener {
   machineChanged(machineId: string): void {
     const view = this.#fleet.viewOf(machineId);
     this.#starts.viewChanged(machineId);
+    this.#fleet.viewChanged(machineId);
     this.#places.viewChanged(machineId, view);
     this.#poke(machineId);
   }

@@ -17,7 +17,7 @@ export interface Hostname {
 const MAX_HOSTNAMES = 100;
 const COLUMNS = `hostname as name, app, floor(extract(epoch from create_time) * 1000)::float8 as "createTimeMs"`;
 
-/** Custom host names of apps. A host name belongs to one app of all organisations. */
+/** Custom host names of apps. A host name belongs to one app of all organisations, and so do those below a wildcard. */
 export class HostnameStore {
   readonly #db: Transactions;
 
@@ -31,6 +31,7 @@ export class HostnameStore {
       if ((await lockApp(tx, app, org)) === "banned") throw banned(org);
       const known = await find(tx, hostname);
       if (known) return requireOwn(known, app);
+      if (await isBelowOther(tx, hostname, org)) throw taken(hostname);
       const { rows } = await tx.query<Hostname>({
         name: "hostname_add",
         text: `insert into app_hostnames (hostname, app) select $1, $2
@@ -95,11 +96,26 @@ async function find(tx: Queries, hostname: string): Promise<Hostname | undefined
   return rows[0];
 }
 
-/** @throws Fault `HOSTNAME_TAKEN`, which does not tell who has it */
+/** Whether a host name leads to an app of another organisation already, by a wildcard. */
+async function isBelowOther(tx: Queries, hostname: string, org: string): Promise<boolean> {
+  const { rowCount } = await tx.query({
+    name: "hostname_find_wildcard",
+    text: `select 1 from app_hostnames h join apps a on a.name = h.app where h.hostname = $1 and a.org <> $2`,
+    values: [`*${hostname.slice(hostname.indexOf("."))}`, org],
+  });
+  return rowCount > 0;
+}
+
+/** @throws Fault `HOSTNAME_TAKEN` */
 function requireOwn(known: Hostname, app: string): Hostname {
   if (known.app === app) return known;
-  const message = `the host name ${known.name} leads to another app; remove it there first`;
-  throw new Fault("ALREADY_EXISTS", "HOSTNAME_TAKEN", message, { hostname: known.name });
+  throw taken(known.name);
+}
+
+/** Does not tell who has it. */
+function taken(hostname: string): Fault {
+  const message = `the host name ${hostname} leads to another app; remove it there first`;
+  return new Fault("ALREADY_EXISTS", "HOSTNAME_TAKEN", message, { hostname });
 }
 
 function tooMany(app: string): Fault {

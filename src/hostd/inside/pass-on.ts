@@ -7,7 +7,10 @@ const MAX_BODY_BYTES = 1024 * 1024;
 /** Longer than any call of the REST API may take. */
 const IDLE_MS = 1_000_000;
 const CONNECT_MS = 2_000;
-const MAX_SOCKETS = 64;
+/** To one api: what one organisation may have under way (64) must not keep others from theirs. */
+const MAX_SOCKETS = 1_024;
+/** Idle ones. */
+const MAX_FREE_SOCKETS = 64;
 /** Headers that are passed on. The token is the machine's, whatever the program sends. */
 const REQUEST_HEADERS = [
   ...["accept", "content-type", "content-length", "idempotency-key", "fly-machine-lease-nonce"],
@@ -21,7 +24,12 @@ const HOP_BY_HOP = new Set([
 /** The REST addresses of apis, nearest first. */
 export class PassOn {
   readonly #addresses: readonly string[];
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, timeout: IDLE_MS });
+  readonly #agent = new Agent({
+    keepAlive: true,
+    maxSockets: MAX_SOCKETS,
+    maxFreeSockets: MAX_FREE_SOCKETS,
+    timeout: IDLE_MS,
+  });
 
   constructor(addresses: readonly string[]) {
     this.#addresses = addresses;

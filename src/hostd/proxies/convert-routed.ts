@@ -14,7 +14,8 @@ export function routedToProto(
   machine: Machine,
   proxies: Pick<Proxies, "isLeaving" | "isReady">,
 ): RoutedMachine {
-  const { generation, instanceId, cordoned, serviceAddresses } = statusToProto(machine);
+  const status = statusToProto(machine);
+  const { generation, instanceId, cordoned, serviceAddresses, lastStartPath, lastStartTraceId } = status;
   const isLeaving = machine.state === "started" && proxies.isLeaving(machine.id);
   const state = isLeaving ? "stopping" : machine.state;
   const newest: MachineEvent | undefined = machine.events.find(isMove);
@@ -22,6 +23,7 @@ export function routedToProto(
     ...{ id: machine.id, missing: false, generation, instanceId, cordoned, serviceAddresses },
     state: stateToProto(state),
     ready: state === "started" && proxies.isReady(machine),
+    ...{ lastStartPath, lastStartTraceId },
     lastEventType: newest?.exit?.requestedStop ? "stop" : (newest?.type ?? ""),
   };
 }

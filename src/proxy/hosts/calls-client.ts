@@ -11,7 +11,7 @@ export interface CalledMachine {
 
 /** The answer to a start. */
 export interface Started {
-  /** Empty: it ran already. */
+  /** Empty: the machine ran already. */
   readonly path: string;
   readonly traceId: string;
   /** Of the machine after the start. */

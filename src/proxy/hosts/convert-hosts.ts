@@ -30,6 +30,7 @@ export function newsFromProto({ machines, usedIds, lostUseTime }: AttachProxyRes
 
 function viewFromProto(machine: RoutedMachine): MachineView {
   const { missing, instanceId, ready, cordoned, serviceAddresses, lastEventType } = machine;
+  const { lastStartPath: startPath, lastStartTraceId: startTraceId } = machine;
   const addresses = new Map<number, Address>();
   for (const { protocol, internalPort, address } of serviceAddresses) {
     const parsed = protocol === "udp" ? undefined : parseAddress(address);
@@ -38,7 +39,7 @@ function viewFromProto(machine: RoutedMachine): MachineView {
   return {
     state: missing ? "missing" : stateFromProto(machine.state),
     generation: Number(machine.generation),
-    ...{ instanceId, ready, cordoned, addresses, lastEventType },
+    ...{ instanceId, ready, cordoned, addresses, lastEventType, startPath, startTraceId },
   };
 }
 

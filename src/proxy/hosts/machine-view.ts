@@ -17,6 +17,9 @@ export interface MachineView {
   readonly addresses: ReadonlyMap<number, Address>;
   /** How its last run ended. */
   readonly lastEventType: string;
+  /** Of its last start. Empty: its host does not tell. */
+  readonly startPath: string;
+  readonly startTraceId: string;
 }
 
 /** A message of a host. */

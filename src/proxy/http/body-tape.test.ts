@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { BodyTape, TapeBudget } from "./body-tape.ts";
 
-const LISTENER = { passed: () => {}, tooLarge: () => {} };
+const LISTENER = { passed: () => {}, tooLarge: () => {}, org: () => "acme" };
 const ALL = { keep: Number.POSITIVE_INFINITY, body: Number.POSITIVE_INFINITY };
 
 /** Takes bytes at its own pace. */
@@ -98,4 +98,15 @@ test("nothing is read from a client before there is somebody to send it to", asy
 
   expect(tape.bytes).toBe(0);
   expect(source.readableLength).toBe(10);
+});
+
+test("an organisation has a quarter of the memory for bodies, and gets back what it gives back", () => {
+  const budget = new TapeBudget(100);
+
+  expect([budget.take("acme", 20), budget.take("acme", 6), budget.take("other", 25)]).toEqual([
+    ...[true, false, true],
+  ]);
+  budget.giveBack("acme", 15);
+
+  expect([budget.take("acme", 20), budget.take("other", 1), budget.left]).toEqual([true, false, 50]);
 });

@@ -1,20 +1,32 @@
 import type { Readable, Writable } from "node:stream";
 
+/** Part of the memory for bodies that one organisation may have. */
+const ORG_SHARE = 0.25;
+
 /** Memory that bodies of requests may be kept in, over all requests. */
 export class TapeBudget {
+  readonly #perOrg: number;
+  readonly #byOrg = new Map<string, number>();
   #left: number;
 
   constructor(bytes: number) {
     this.#left = bytes;
+    this.#perOrg = bytes * ORG_SHARE;
   }
 
-  take(bytes: number): boolean {
-    if (bytes > this.#left) return false;
+  take(org: string, bytes: number): boolean {
+    const ofOrg = (this.#byOrg.get(org) ?? 0) + bytes;
+    if (bytes > this.#left || ofOrg > this.#perOrg) return false;
     this.#left -= bytes;
+    this.#byOrg.set(org, ofOrg);
     return true;
   }
 
-  giveBack(bytes: number): void {
+  giveBack(org: string, bytes: number): void {
+    if (bytes === 0) return;
+    const ofOrg = (this.#byOrg.get(org) ?? 0) - bytes;
+    if (ofOrg > 0) this.#byOrg.set(org, ofOrg);
+    else this.#byOrg.delete(org);
     this.#left += bytes;
   }
 
@@ -29,6 +41,8 @@ export interface TapeListener {
   passed(): void;
   /** The body is larger than the limit. */
   tooLarge(): void;
+  /** Whose memory it is kept in. Does not change once the body is read. */
+  org(): string;
 }
 
 /** Bounds of a {@link BodyTape}, in bytes. */
@@ -120,7 +134,7 @@ export class BodyTape {
   stopKeeping(): void {
     if (!this.#isKeeping) return;
     this.#isKeeping = false;
-    this.#budget.giveBack(this.#keptBytes);
+    this.#budget.giveBack(this.#listener.org(), this.#keptBytes);
     this.#kept = [];
     this.#keptBytes = 0;
   }
@@ -153,7 +167,8 @@ export class BodyTape {
 
   #keep(chunk: Buffer): void {
     if (!this.#isKeeping) return;
-    const fits = this.#keptBytes + chunk.length <= this.#limits.keep && this.#budget.take(chunk.length);
+    const isSmall = this.#keptBytes + chunk.length <= this.#limits.keep;
+    const fits = isSmall && this.#budget.take(this.#listener.org(), chunk.length);
     if (fits) {
       this.#kept.push(chunk);
       this.#keptBytes += chunk.length;

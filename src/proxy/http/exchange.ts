@@ -41,6 +41,7 @@ export interface Exchange {
    *
    * @param isEmpty no body follows
    * @returns what takes the body
+   * @throws Error for a head that cannot be sent; another may be given
    */
   begin(head: AnswerHead, isEmpty: boolean): Writable;
   /** Sends trailers when the body ends. */

@@ -1,11 +1,14 @@
 import type { Autostop } from "../../lib/service-config/defaults.ts";
+import type { ServiceRoute } from "../routes/routes.ts";
 
 /** A machine that runs, of an app in a region, as far as idleness goes. */
 export interface IdleMachine {
   readonly id: string;
   /** Of all its services that proxies know. */
   readonly autostop: Autostop;
-  readonly minMachinesRunning: number;
+  /** How many machines must run for each of its services, by port of the guest. */
+  readonly minMachinesRunning: ReadonlyMap<number, number>;
+  readonly isCordoned: boolean;
   readonly idleTimeoutMs: number;
   /** Requests and starts of this proxy that need it. */
   readonly uses: number;
@@ -24,31 +27,42 @@ export interface IdleStop {
 
 /**
  * Decides which machines of an app in one region their hosts are asked to stop: those that have been
- * idle for long enough. The first so many that must stay, by id, are never asked for: all proxies leave
- * the same ones.
+ * idle for long enough. The first so many of each service that must stay are never asked for.
  */
 export function planIdleStops(machines: readonly IdleMachine[]): readonly IdleStop[] {
-  const started = [...machines].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const kept = Math.max(0, ...started.map(({ minMachinesRunning }) => minMachinesRunning));
-  return started.slice(kept).flatMap(({ id, autostop, idleTimeoutMs, uses, unusedMs, isAsked }) => {
-    const isIdle = uses === 0 && unusedMs >= idleTimeoutMs && !isAsked;
+  const kept = keptOf(machines);
+  return machines.flatMap(({ id, autostop, idleTimeoutMs, uses, unusedMs, isAsked }) => {
+    const isIdle = uses === 0 && unusedMs >= idleTimeoutMs && !isAsked && !kept.has(id);
     return autostop === "off" || !isIdle ? [] : [{ id, how: autostop, idleTimeoutMs }];
   });
 }
 
+/** All proxies keep the same ones: by id, those that take no requests last. */
+function keptOf(machines: readonly IdleMachine[]): ReadonlySet<string> {
+  const ordered = [...machines].sort(
+    (a, b) => Number(a.isCordoned) - Number(b.isCordoned) || (a.id < b.id ? -1 : 1),
+  );
+  const kept = new Set<string>();
+  for (const port of new Set(machines.flatMap(({ minMachinesRunning }) => [...minMachinesRunning.keys()]))) {
+    const having = ordered.filter(({ minMachinesRunning }) => minMachinesRunning.has(port));
+    const wanted = Math.max(...having.map(({ minMachinesRunning }) => minMachinesRunning.get(port) ?? 0));
+    for (const { id } of having.slice(0, wanted)) kept.add(id);
+  }
+  return kept;
+}
+
 /** What holds for a machine of all its services: it stops when each of them allows it, in the gentlest way. */
 export function togetherOf(
-  services: readonly {
-    readonly autostop: Autostop;
-    readonly minMachinesRunning: number;
-    readonly idleTimeoutMs: number;
-  }[],
+  services: readonly Pick<
+    ServiceRoute,
+    "internalPort" | "autostop" | "minMachinesRunning" | "idleTimeoutMs"
+  >[],
 ) {
   const ways = new Set(services.map(({ autostop }) => autostop));
   const isOff = ways.size === 0 || ways.has("off");
   return {
     autostop: isOff ? ("off" as const) : ways.has("suspend") ? ("suspend" as const) : ("stop" as const),
-    minMachinesRunning: Math.max(0, ...services.map((each) => each.minMachinesRunning)),
+    minMachinesRunning: new Map(services.map((each) => [each.internalPort, each.minMachinesRunning])),
     idleTimeoutMs: Math.max(0, ...services.map((each) => each.idleTimeoutMs)),
   };
 }

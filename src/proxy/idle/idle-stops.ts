@@ -16,8 +16,8 @@ export interface IdleStopsParts {
   ended(outcome: IdleOutcome): void;
 }
 
-/** Stops that are asked for at once. */
-const MAX_ASKED = 64;
+/** Stops that are asked for at once: in all, and of one organisation, whose programs may take minutes to end. */
+const MAX_ASKED = { ofAll: 64, ofOrg: 16 };
 const MIN_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
 
@@ -29,6 +29,7 @@ export class IdleStops {
   /** Since when machines that run have had no request of this proxy. */
   readonly #idleSince = new Map<string, number>();
   readonly #abort = new AbortController();
+  readonly #underWayOf = new Map<string, number>();
   #underWay = 0;
 
   constructor(parts: IdleStopsParts) {
@@ -43,7 +44,7 @@ export class IdleStops {
     const groups = Map.groupBy(started, ({ app, region }) => `${app} ${region}`);
     for (const machines of groups.values()) {
       for (const stop of planIdleStops(machines.map((machine) => this.#describe(machine, now)))) {
-        if (this.#underWay >= MAX_ASKED) return;
+        if (this.#underWay >= MAX_ASKED.ofAll) return;
         void this.#ask(stop);
       }
     }
@@ -74,6 +75,7 @@ export class IdleStops {
     this.#idleSince.set(id, sinceMs);
     return {
       ...{ id, uses: count, isAsked: this.#asked.has(id), unusedMs: now - sinceMs },
+      isCordoned: this.#parts.hosts.linkOf(id)?.view(id)?.cordoned ?? false,
       ...togetherOf(services.filter(({ ports }) => ports.length > 0)),
     };
   }
@@ -82,9 +84,9 @@ export class IdleStops {
     const { hosts, timers, ended } = this.#parts;
     const calls = hosts.callsOf(stop.id);
     const machine = hosts.called(stop.id);
-    if (!calls || !machine) return;
+    if (!calls || !machine || (this.#underWayOf.get(machine.org) ?? 0) >= MAX_ASKED.ofOrg) return;
     this.#asked.set(stop.id, Number.POSITIVE_INFINITY);
-    this.#underWay += 1;
+    this.#count(machine.org, 1);
     let pauseMs = MIN_PAUSE_MS;
     try {
       if (stop.how === "suspend") await this.#suspend(stop, calls, machine);
@@ -98,9 +100,16 @@ export class IdleStops {
       if (!isInUse) logger.warn("an idle machine could not be stopped", { machine: stop.id, error });
       ended(isInUse ? "in_use" : "failed");
     } finally {
-      this.#underWay -= 1;
+      this.#count(machine.org, -1);
       this.#asked.set(stop.id, timers.now() + pauseMs);
     }
+  }
+
+  #count(org: string, change: 1 | -1): void {
+    this.#underWay += change;
+    const ofOrg = (this.#underWayOf.get(org) ?? 0) + change;
+    if (ofOrg > 0) this.#underWayOf.set(org, ofOrg);
+    else this.#underWayOf.delete(org);
   }
 
   /** A host that cannot suspend stops the machine: it does not stay awake for that. */

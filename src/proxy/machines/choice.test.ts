@@ -103,9 +103,11 @@ describe("a machine that is preferred", () => {
     expect(chosen([machine("a"), pending], wishes)).toEqual({ kind: "wait", why: "starting" });
   });
 
-  test("that could not be started gives way to others", () => {
+  test("that could not be started, or of which nothing is expected, gives way to others", () => {
     const failed = machine("b", { readiness: "failed" });
+    const slow = machine("b", { readiness: "pending", isSlow: true });
     expect(chosen([machine("a"), failed], wishes)).toMatchObject({ kind: "place", id: "a" });
+    expect(chosen([machine("a"), slow], wishes)).toMatchObject({ kind: "place", id: "a" });
   });
 });
 

@@ -96,9 +96,9 @@ function isAllowed({ id, region }: Candidate, wishes: Wishes): boolean {
 
 /** @returns undefined when the preferred machine cannot take the request: others may */
 function choosePreferred(machine: Candidate): Choice | undefined {
-  const { id, readiness, load, hardLimit } = machine;
+  const { id, readiness, load, hardLimit, isSlow } = machine;
   if (readiness === "open") return load < hardLimit ? { kind: "place", id } : undefined;
-  if (readiness === "pending") return { kind: "wait", why: "starting" };
+  if (readiness === "pending") return isSlow ? undefined : { kind: "wait", why: "starting" };
   return readiness === "asleep" || readiness === "passing"
     ? { kind: "wait", why: "starting", wake: id }
     : undefined;

@@ -1,5 +1,5 @@
 import type { Handler } from "../../lib/service-config/defaults.ts";
-import type { RoutedService, Target } from "../route.ts";
+import type { PortNames, RoutedService, Target } from "../route.ts";
 import type { AppRoute, MachineRoute, PortRoute, ServiceRoute } from "./routes.ts";
 
 /** The machines of an app that have a service at a port of proxies. */
@@ -17,6 +17,8 @@ export interface Member {
 
 /** Handlers of ports whose connections belong to no one app before something was read from them. */
 const NAMED: ReadonlySet<Handler> = new Set<Handler>(["http", "tls"]);
+/** What the listeners of HTTP and TLS count as. */
+const LISTENERS: ReadonlySet<number> = new Set([80, 443]);
 
 /**
  * Finds the machines with a service at a port. Where machines differ, the newest version says how the
@@ -39,9 +41,9 @@ export function poolOf(app: AppRoute, machines: readonly MachineRoute[], port: n
   return { target, members };
 }
 
-/** Whether a machine has a service that takes a port of proxies for its app alone. */
+/** Whether a machine has a service at a port of proxies that is not one of the listeners for host names alone. */
 export function takesPorts({ services }: MachineRoute): boolean {
-  return services.some((service) => service.protocol === "tcp" && service.ports.some(isRaw));
+  return services.some(({ protocol, ports }) => protocol === "tcp" && ports.some(isOwn));
 }
 
 /** Returns the ports of a range that services name. */
@@ -62,6 +64,18 @@ export function portsWithin(
 export function takesPort(machine: MachineRoute, port: number): boolean {
   const found = serviceAt(machine, port);
   return found !== undefined && isRaw(found.at);
+}
+
+/** Returns how a machine is served by host name at a port. Undefined: not at all. */
+export function namesOf(machine: MachineRoute, port: number): PortNames | undefined {
+  const found = serviceAt(machine, port);
+  if (!found || isRaw(found.at)) return undefined;
+  const tls = found.at.handlers.includes("tls");
+  return { tls, http: !tls };
+}
+
+function isOwn(port: PortRoute): boolean {
+  return isRaw(port) || port.first !== port.last || !LISTENERS.has(port.first);
 }
 
 function isRaw({ handlers }: PortRoute): boolean {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { machineRoute, routesOf, serviceRoute } from "../../../test/support/proxy/route-fixtures.ts";
+import type { Handler } from "../../lib/service-config/defaults.ts";
 import { RouteTable, type TableChange } from "./route-table.ts";
 import type { RoutesChange, ServiceRoute } from "./routes.ts";
 
@@ -20,6 +21,12 @@ function change(part: Partial<RoutesChange>): RoutesChange {
 function raw(first: number, last: number): ServiceRoute {
   const service = serviceRoute();
   return { ...service, ports: service.ports.map((port) => ({ ...port, first, last, handlers: [] })) };
+}
+
+/** A service at a port that apps share by their host names. */
+function named(port: number, ...handlers: readonly Handler[]): ServiceRoute {
+  const service = serviceRoute();
+  return { ...service, ports: service.ports.map((each) => ({ ...each, first: port, last: port, handlers })) };
 }
 
 describe("a port of an app", () => {
@@ -48,7 +55,7 @@ describe("a port of an app", () => {
     expect(table.pool("web", 81)).toBeUndefined();
   });
 
-  test("of a range is the first app's by name, until it has gone", () => {
+  test("of a range is the app's that had it first, until it has gone", () => {
     table.replace({
       ...routesOf(machineRoute("a", { app: "web", services: [raw(5_000, 5_010)] })),
       apps: ["web", "db"].map((name) => ({ name, org: "acme", hostnames: [] })),
@@ -57,15 +64,48 @@ describe("a port of an app", () => {
     expect(table.appOfPort(5_011)).toBeUndefined();
 
     table.apply(change({ machines: [machineRoute("b", { app: "db", services: [raw(5_005, 5_005)] })] }));
-    expect(table.appOfPort(5_005)?.name).toBe("db");
-
-    table.apply(change({ goneMachines: ["b"] }));
     expect(table.appOfPort(5_005)?.name).toBe("web");
+
+    table.apply(change({ goneMachines: ["a"] }));
+    expect(table.appOfPort(5_005)?.name).toBe("db");
   });
 
-  test("with a handler for names is no app's own", () => {
-    table.replace(routesOf(machineRoute("a")));
-    expect(table.appOfPort(80)).toBeUndefined();
+  test("is kept by its app also over all routes anew, and over a restart of the proxy", () => {
+    const web = machineRoute("b", { app: "web", services: [raw(5_000, 5_000)] });
+    const apps = ["web", "db"].map((name) => ({ name, org: "acme", hostnames: [] }));
+    table.replace({ ...routesOf(web), apps });
+    table.claim([5_000, 5_001]);
+    const all = { ...routesOf(machineRoute("a", { app: "db", services: [raw(5_000, 5_001)] }), web), apps };
+
+    table.replace(all);
+    const next = new RouteTable(["localhost"]);
+    next.replace(table.dump());
+    const fresh = new RouteTable(["localhost"]);
+    fresh.replace(all);
+
+    expect([table, next, fresh].map((each) => each.appOfPort(5_000)?.name)).toEqual(["web", "web", "db"]);
+    expect(table.appOfPort(5_001)?.name).toBe("db");
+  });
+
+  test("with handlers for names is no app's own, also when one wants it later", () => {
+    table.replace(routesOf(machineRoute("a"), machineRoute("b", { services: [named(9_000, "http")] })));
+    expect([table.appOfPort(80), table.appOfPort(9_000)]).toEqual([undefined, undefined]);
+    expect(table.namesAt(9_000)).toEqual({ tls: false, http: true });
+
+    table.apply(
+      change({
+        apps: [{ name: "db", org: "other", hostnames: [] }],
+        machines: [
+          machineRoute("c", { app: "db", services: [raw(9_000, 9_000)] }),
+          machineRoute("d", { services: [named(9_000, "tls", "http")] }),
+        ],
+      }),
+    );
+    expect(table.appOfPort(9_000)).toBeUndefined();
+    expect(table.namesAt(9_000)).toEqual({ tls: true, http: true });
+
+    table.apply(change({ goneMachines: ["b", "d"] }));
+    expect([table.appOfPort(9_000)?.name, table.namesAt(9_000)]).toEqual(["db", undefined]);
   });
 });
 

@@ -1,5 +1,7 @@
+import type { PortNames } from "../route.ts";
 import { Hostnames } from "./hostnames.ts";
-import { type PortPool, poolOf, takesPort, takesPorts } from "./port-pool.ts";
+import { PortOwners } from "./port-owners.ts";
+import { type PortPool, poolOf } from "./port-pool.ts";
 import type { AppRoute, HostRoute, MachineRoute, Routes, RoutesChange } from "./routes.ts";
 
 /** What a change of the table was about. */
@@ -24,16 +26,14 @@ export class RouteTable {
   readonly #machines = new Map<string, MachineRoute>();
   readonly #hosts = new Map<number, HostRoute>();
   readonly #hostnames: Hostnames;
-  /** Apps with a machine that takes a port for itself. */
-  readonly #withPorts = new Set<string>();
-  /** Apps by port, until something changes. Null: none. */
-  readonly #owners = new Map<number, string | null>();
+  readonly #ports: PortOwners;
   readonly #listeners: ((change: TableChange) => void)[] = [];
   #position = "";
 
   /** @param domains see {@link Hostnames} */
   constructor(domains: readonly string[]) {
     this.#hostnames = new Hostnames(domains);
+    this.#ports = new PortOwners((app) => this.#apps.get(app)?.machines.values() ?? []);
   }
 
   /** How far the table is; empty: it has never been complete. */
@@ -75,14 +75,21 @@ export class RouteTable {
     return name === undefined ? undefined : this.app(name);
   }
 
-  /** Finds the app that has a port for itself: the first by name that wants it. */
+  /** Finds the app that has a port for itself. */
   appOfPort(port: number): AppRoute | undefined {
-    let owner = this.#owners.get(port);
-    if (owner === undefined) {
-      owner = this.#ownerOf(port) ?? null;
-      this.#owners.set(port, owner);
-    }
-    return owner === null ? undefined : this.app(owner);
+    const owner = this.#ports.at(port);
+    return typeof owner === "string" ? this.app(owner) : undefined;
+  }
+
+  /** Says how apps are served by host name at a port that none has for itself. */
+  namesAt(port: number): PortNames | undefined {
+    const owner = this.#ports.at(port);
+    return typeof owner === "string" ? undefined : owner;
+  }
+
+  /** Notes who has these ports: apps that want them later do not get them. */
+  claim(ports: Iterable<number>): void {
+    for (const port of ports) this.#ports.claim(port);
   }
 
   /** @returns undefined when no machine of the app has a service at the port */
@@ -101,8 +108,8 @@ export class RouteTable {
   replace(routes: Routes): void {
     const apps = new Set(this.#apps.keys());
     const machines = new Set(this.#machines.keys());
-    for (const map of [this.#apps, this.#machines, this.#hosts, this.#hostnames, this.#withPorts])
-      map.clear();
+    for (const map of [this.#apps, this.#machines, this.#hosts, this.#hostnames]) map.clear();
+    if (routes.ports) this.#ports.restore(routes.ports);
     this.#take(routes, apps, machines);
   }
 
@@ -122,6 +129,7 @@ export class RouteTable {
       apps: [...this.#apps.values()].flatMap(({ route }) => route ?? []),
       machines: [...this.#machines.values()],
       hosts: [...this.#hosts.values()],
+      ports: this.#ports.dump(),
     };
   }
 
@@ -131,7 +139,7 @@ export class RouteTable {
     for (const machine of routes.machines) this.#setMachine(machine, apps, machines);
     if (routes.position !== "") this.#position = routes.position;
     for (const name of apps) this.#refresh(name);
-    this.#owners.clear();
+    this.#ports.changed();
     const hosts = new Set(routes.hosts.map(({ number }) => number));
     for (const listener of this.#listeners) listener({ apps, machines, hosts });
   }
@@ -182,25 +190,9 @@ export class RouteTable {
 
   #refresh(name: string): void {
     const entry = this.#apps.get(name);
-    this.#withPorts.delete(name);
+    this.#ports.refresh(name);
     if (!entry) return;
     entry.pools.clear();
     if (!entry.route && entry.machines.size === 0) this.#apps.delete(name);
-    else if (some(entry.machines, takesPorts)) this.#withPorts.add(name);
   }
-
-  #ownerOf(port: number): string | undefined {
-    let owner: string | undefined;
-    for (const name of this.#withPorts) {
-      if (owner !== undefined && name > owner) continue;
-      const machines = this.#apps.get(name)?.machines;
-      if (machines && some(machines, (machine) => takesPort(machine, port))) owner = name;
-    }
-    return owner;
-  }
-}
-
-function some(machines: ReadonlyMap<string, MachineRoute>, is: (machine: MachineRoute) => boolean): boolean {
-  for (const machine of machines.values()) if (is(machine)) return true;
-  return false;
 }

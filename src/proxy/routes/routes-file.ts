@@ -65,6 +65,10 @@ const schema = z.object({
   apps: z.array(z.object({ name: z.string(), org: z.string(), hostnames: z.array(z.string()) })),
   machines: z.array(machine),
   hosts: z.array(z.object({ number: z.int(), name: z.string(), region: z.string(), address: z.string() })),
+  ports: z
+    .array(z.tuple([z.int(), z.string()]).readonly())
+    .readonly()
+    .optional(),
 });
 
 /** The file of the routes, for a proxy that starts while no api answers. */

@@ -69,6 +69,8 @@ export interface Routes {
   readonly apps: readonly AppRoute[];
   readonly machines: readonly MachineRoute[];
   readonly hosts: readonly HostRoute[];
+  /** Who has which port of proxies, as the file knows it: see PortOwners. */
+  readonly ports?: readonly (readonly [port: number, app: string])[] | undefined;
 }
 
 /** What has changed, up to a position. */

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { type ConnectionLimits, limitConnections } from "../../lib/limits/connection-limiter.ts";
 import { describeConnection } from "../connection.ts";
 import type { HttpProxy } from "../http/http-proxy.ts";
+import { peek } from "../peek.ts";
 import type { Router } from "../route.ts";
 import { agreeToPostgresTls } from "../tcp/postgres-tls.ts";
 import type { AcceptOnPort } from "../tcp/tcp-ports.ts";
@@ -11,6 +12,9 @@ import type { TlsFront } from "./tls-front.ts";
 /** Port of services that connections with TLS count for. */
 const TLS_PORT = 443;
 const KEEP_ALIVE_DELAY_MS = 60_000;
+const FIRST_BYTE_MS = 15_000;
+/** Type of the first record of TLS: RFC 8446 section 5.1. */
+const HANDSHAKE = 22;
 
 /** Makes the server of connections with TLS, not listening yet. */
 export function tlsServer(tls: TlsFront, limits: ConnectionLimits): Server {
@@ -34,20 +38,26 @@ export function portEntrance(
   tls: TlsFront | undefined,
 ): AcceptOnPort {
   return (socket: Socket, port: number, identified: () => void) => {
-    const target = router.portTarget(port);
-    if (!target) {
-      socket.destroy();
-      return;
-    }
-    const { handlers } = target.service;
     const connection = describeConnection(socket, port, identified);
     const beginTls = () => {
       if (tls) tls.accept(socket, port, identified);
       else socket.destroy();
     };
-    if (handlers.has("pg_tls")) agreeToPostgresTls(socket, beginTls);
-    else if (handlers.has("tls")) beginTls();
-    else if (handlers.has("http")) http.acceptClear(socket, connection);
-    else void tunnels.run(socket, connection, target);
+    const target = router.portTarget(port);
+    if (target?.service.handlers.has("pg_tls")) agreeToPostgresTls(socket, beginTls);
+    else if (target) void tunnels.run(socket, connection, target);
+    else {
+      const names = router.portNames(port);
+      if (names?.tls && names.http)
+        peek(socket, FIRST_BYTE_MS, isTls, (is) => (is ? beginTls() : http.acceptClear(socket, connection)));
+      else if (names?.tls) beginTls();
+      else if (names?.http) http.acceptClear(socket, connection);
+      else socket.destroy();
+    }
   };
+}
+
+/** Whether a connection begins as TLS does. */
+function isTls(bytes: Buffer): boolean {
+  return bytes[0] === HANDSHAKE;
 }

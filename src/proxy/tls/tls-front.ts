@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { createServer, type SecureVersion, type Server, type TLSSocket } from "node:tls";
-import { describeConnection, describeTls } from "../connection.ts";
+import { describeConnection, describeTls, plainName } from "../connection.ts";
 import type { HttpProxy } from "../http/http-proxy.ts";
 import { peek } from "../peek.ts";
 import { ProxyError } from "../proxy-error.ts";
@@ -71,13 +71,14 @@ export class TlsFront {
       maxVersion,
       handshakeTimeout: HELLO_MS,
       SNICallback: (hostname, done) => {
-        const target = this.#target(hostname.toLowerCase(), port);
-        const context = target && this.#context(hostname.toLowerCase(), target);
+        const name = plainName(hostname);
+        const target = this.#target(name, port);
+        const context = target && this.#context(name, target);
         if (context) done(null, context);
         else done(new Error("no certificate"));
       },
       ALPNCallback: ({ servername, protocols }) => {
-        const target = this.#target(servername.toLowerCase(), port);
+        const target = this.#target(plainName(servername), port);
         // Programs without the handler http speak what their clients ask for.
         if (!target?.service.handlers.has("http")) return protocols[0];
         return target.service.tls.alpn.find((each) => protocols.includes(each));

@@ -80,7 +80,7 @@ export class Admission {
 
   /** Counts the place at once, so that the next choice knows of it. */
   #holdNow({ target, ask }: Arrival): Hold | undefined {
-    if (this.#queue(target)?.hasPlain && !isSpecial(ask)) return undefined;
+    if (this.#queue(target)?.hasPlain) return undefined;
     const pool = this.#pool(target);
     const choice = this.#choose(pool, ask, this.#queue(target)?.size ?? 0);
     if (choice.kind !== "none" && choice.wake !== undefined) {
@@ -224,7 +224,7 @@ export class Admission {
   }
 }
 
-/** Whether a request may not go where the next one may. */
+/** Whether a request may not go where any other may. */
 function isSpecial({
   exclude,
   avoid,

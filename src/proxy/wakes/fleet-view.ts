@@ -18,6 +18,8 @@ export class FleetView {
   /** When machines were first seen on their way to being ready. */
   readonly #pendingMs = new Map<string, number>();
   readonly #refusedMs = new Map<string, number>();
+  /** Machines that have been ready in the run that they are in. */
+  readonly #wereReady = new Set<string>();
 
   constructor(hosts: Hosts, starts: Starts, loads: Loads, now: () => number) {
     this.#hosts = hosts;
@@ -43,6 +45,13 @@ export class FleetView {
     return this.#hosts.linkOf(machineId)?.view(machineId);
   }
 
+  /** The host has told something of a machine. */
+  viewChanged(machineId: string): void {
+    const view = this.viewOf(machineId);
+    if (view?.state !== "started") this.#wereReady.delete(machineId);
+    else if (view.ready) this.#wereReady.add(machineId);
+  }
+
   refused(machineId: string): void {
     this.#refusedMs.set(machineId, this.#now());
   }
@@ -51,6 +60,7 @@ export class FleetView {
   forget(machineId: string): void {
     this.#pendingMs.delete(machineId);
     this.#refusedMs.delete(machineId);
+    this.#wereReady.delete(machineId);
   }
 
   #candidate(member: Member, pace: ReadonlyMap<string, number> | undefined): Candidate {
@@ -87,6 +97,7 @@ export class FleetView {
     const now = this.#now();
     const sinceMs = this.#pendingMs.get(machineId) ?? now;
     this.#pendingMs.set(machineId, sinceMs);
-    return now - sinceMs > limitMs;
+    // One whose checks fail is not on its way: nobody knows when it will be well again.
+    return this.#wereReady.has(machineId) || now - sinceMs > limitMs;
   }
 }

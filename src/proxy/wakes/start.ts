@@ -2,20 +2,29 @@ import { Fault } from "../../lib/faults/fault.ts";
 import type { MachineView } from "../hosts/machine-view.ts";
 import { prospectOf } from "../machines/machine-state.ts";
 
-/** A start that this proxy has asked for. Times are in milliseconds. */
+/** A start, of this proxy or of somebody else. Times are in milliseconds. */
 export interface Start {
   readonly machineId: string;
+  /** When it was asked for; of somebody else: when this proxy has heard of it. */
   readonly askedMs: number;
   /** When the host has answered. */
   startedMs: number | undefined;
   readyMs: number | undefined;
-  /** Of the answer. Empty: the machine ran already. */
+  /** Empty: it is not known. */
   path: string;
   traceId: string;
   /** Of the machine after the start. */
   generation: number;
   /** Traceparents of its span, and of that span's parent: what the first asked with. */
   span?: { readonly traceparent: string; readonly parent: string };
+}
+
+/** Makes a start that begins now. */
+export function newStart(machineId: string, nowMs: number): Start {
+  return {
+    ...{ machineId, askedMs: nowMs, startedMs: undefined, readyMs: undefined },
+    ...{ path: "", traceId: "", generation: 0 },
+  };
 }
 
 /** What has become of a start that was answered. */

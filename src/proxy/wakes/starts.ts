@@ -2,8 +2,9 @@ import { Fault } from "../../lib/faults/fault.ts";
 import { activeTraceparent, attribute, withRemoteParent, withSpan } from "../../lib/otel/tracing.ts";
 import type { Started } from "../hosts/calls-client.ts";
 import type { MachineView } from "../hosts/machine-view.ts";
+import type { MachineState } from "../machines/machine-state.ts";
 import type { Timers } from "../timers.ts";
-import { outcomeOf, type Start } from "./start.ts";
+import { newStart, outcomeOf, type Start } from "./start.ts";
 
 /** A start that has failed. */
 export interface StartFailure {
@@ -42,13 +43,19 @@ const UNREACHABLE_PAUSE_MS = 250;
 const UNREACHABLE_TRIES = 4;
 /** A host whose stream is lost for so long after its answer has forgotten the start, or is gone. */
 const LOST_LIMIT_MS = 5_000;
+/** The longest time that a service may let requests wait. Afterwards an idle machine may be stopped, ready or not. */
+const READY_LIMIT_MS = 600_000;
+/** States that lead to a run. */
+const BEGINNING: ReadonlySet<MachineState> = new Set(["creating", "starting", "restarting", "updating"]);
 
-/** The starts that this proxy has asked for: one at a time for each machine, however many wait for it. */
+/** The starts of machines; of those that this proxy asks for one at a time for each machine, however many wait for it. */
 export class Starts {
   readonly #parts: StartParts;
   readonly #underWay = new Map<string, Start>();
   /** The last start of each machine that became ready. */
   readonly #done = new Map<string, Start>();
+  /** Starts that somebody else has asked for, until the machine is ready. */
+  readonly #others = new Map<string, Start>();
   readonly #failures = new Map<string, StartFailure>();
   readonly #abort = new AbortController();
 
@@ -77,11 +84,8 @@ export class Starts {
   /** Starts a machine, unless that is under way. */
   begin(machineId: string, traceparent: string): void {
     if (this.#underWay.has(machineId)) return;
-    const { timers } = this.#parts;
-    const start: Start = {
-      ...{ machineId, askedMs: timers.now(), startedMs: undefined, readyMs: undefined },
-      ...{ path: "", traceId: "", generation: 0 },
-    };
+    const start = newStart(machineId, this.#parts.timers.now());
+    this.#others.delete(machineId);
     this.#underWay.set(machineId, start);
     // The host hears of the use before the start: it does not stop the machine in between.
     this.#parts.begin(machineId);
@@ -96,20 +100,24 @@ export class Starts {
       this.#failures.delete(machineId);
     const start = this.#underWay.get(machineId);
     if (start) this.#decide(start);
+    else if (view) this.#observe(machineId, view);
   }
 
-  /** Gives up starts at hosts that are gone. Must be called periodically. */
+  /** Gives up starts at hosts that are gone, and of machines that do not become ready. Must be called periodically. */
   sweep(): void {
-    const before = this.#parts.timers.now() - LOST_LIMIT_MS;
+    const now = this.#parts.timers.now();
     for (const start of this.#underWay.values()) {
-      if (start.startedMs === undefined || start.startedMs > before) continue;
-      if (this.#parts.isLost(start.machineId)) this.#fail(start, unreachable());
+      if (start.startedMs === undefined) continue;
+      const forMs = now - start.startedMs;
+      if (forMs >= LOST_LIMIT_MS && this.#parts.isLost(start.machineId)) this.#fail(start, unreachable());
+      else if (forMs >= READY_LIMIT_MS) this.#fail(start, neverReady());
     }
   }
 
   /** Forgets a machine that is there no more. */
   forget(machineId: string): void {
     this.#done.delete(machineId);
+    this.#others.delete(machineId);
     this.#failures.delete(machineId);
   }
 
@@ -146,10 +154,32 @@ export class Starts {
     const outcome = outcomeOf(start, this.#parts.view(start.machineId));
     if (outcome.kind === "failed") this.#fail(start, outcome.fault);
     if (outcome.kind !== "ready") return;
-    start.readyMs = this.#parts.timers.now();
-    this.#done.set(start.machineId, start);
+    this.#ready(start);
     this.#failures.delete(start.machineId);
     this.#finish(start, undefined);
+  }
+
+  /** Requests may wait for a start of another proxy, or of a user, as they do for one of this proxy. */
+  #observe(machineId: string, view: MachineView): void {
+    const other = this.#others.get(machineId);
+    if (BEGINNING.has(view.state)) {
+      if (!other) this.#others.set(machineId, newStart(machineId, this.#parts.timers.now()));
+      return;
+    }
+    if (view.state === "started" && other) {
+      other.startedMs ??= this.#parts.timers.now();
+      if (!view.ready) return;
+      this.#ready(other);
+    }
+    this.#others.delete(machineId);
+  }
+
+  #ready(start: Start): void {
+    const { startPath = "", startTraceId = "" } = this.#parts.view(start.machineId) ?? {};
+    start.readyMs = this.#parts.timers.now();
+    start.path ||= startPath;
+    start.traceId ||= startTraceId;
+    this.#done.set(start.machineId, start);
   }
 
   #fail(start: Start, fault: unknown): void {
@@ -179,6 +209,11 @@ export class Starts {
 
 function isOther(instanceId: string, failure: StartFailure): boolean {
   return failure.instanceId !== "" && instanceId !== failure.instanceId;
+}
+
+function neverReady(): Fault {
+  const message = `the machine has not become ready within ${READY_LIMIT_MS / 60_000} minutes`;
+  return new Fault("FAILED_PRECONDITION", "NOT_READY", message);
 }
 
 function unreachable(): Fault {

@@ -38,10 +38,10 @@ const LOOK_MS = 200;
 /** The requests that wait for a service of an app: first come, first served. */
 export class WaitQueue {
   readonly #parts: QueueParts;
-  readonly #plain = new Set<Waiter>();
-  readonly #special = new Set<Waiter>();
+  readonly #waiters = new Set<Waiter>();
   readonly #cancels = new Map<Waiter, () => void>();
   readonly #pace = new Map<string, number>();
+  #plain = 0;
   #isDue = false;
   #cancelLook: (() => void) | undefined;
   #cancelPace: (() => void) | undefined;
@@ -51,18 +51,18 @@ export class WaitQueue {
   }
 
   get size(): number {
-    return this.#plain.size + this.#special.size;
+    return this.#waiters.size;
   }
 
-  /** Whether a request without special wishes would pass others. */
+  /** Whether a request that did not wait would pass others. */
   get hasPlain(): boolean {
-    return this.#plain.size > 0;
+    return this.#plain > 0;
   }
 
   /** Lets a request wait. @returns what takes it out */
   add(waiter: Waiter, timeoutMs: number): () => void {
-    const waiters = waiter.isSpecial ? this.#special : this.#plain;
-    waiters.add(waiter);
+    this.#waiters.add(waiter);
+    if (!waiter.isSpecial) this.#plain += 1;
     const cancel = this.#parts.timers.after(timeoutMs, () => {
       if (!this.#remove(waiter)) return;
       const choice = waiter.choose(this.size, this.#pace);
@@ -84,14 +84,16 @@ export class WaitQueue {
   }
 
   #pump(): void {
-    for (const waiter of this.#special) this.#try(waiter);
-    for (const waiter of this.#plain) {
-      if (!this.#try(waiter)) break;
+    let isFull = false;
+    for (const waiter of this.#waiters) {
+      // Where the first of these has no place, the next has none.
+      if (isFull && !waiter.isSpecial) continue;
+      if (!this.#try(waiter)) isFull ||= !waiter.isSpecial;
     }
     if (this.size === 0) return;
     this.#cancelLook?.();
     this.#cancelLook = this.#parts.timers.after(LOOK_MS, () => this.poke());
-    if (this.#plain.size > 0) this.#cancelPace ??= this.#parts.timers.after(PACE_MS, () => this.#nextPace());
+    this.#cancelPace ??= this.#parts.timers.after(PACE_MS, () => this.#nextPace());
   }
 
   /** @returns whether it waits no more */
@@ -116,7 +118,8 @@ export class WaitQueue {
   #remove(waiter: Waiter): boolean {
     this.#cancels.get(waiter)?.();
     this.#cancels.delete(waiter);
-    const wasThere = this.#plain.delete(waiter) || this.#special.delete(waiter);
+    const wasThere = this.#waiters.delete(waiter);
+    if (wasThere && !waiter.isSpecial) this.#plain -= 1;
     if (this.size === 0) this.#rest();
     return wasThere;
   }

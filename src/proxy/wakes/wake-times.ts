@@ -8,7 +8,7 @@ export function wakeOf(start: Start, enteredMs: number, placedMs: number): Wake 
   const during = (fromMs: number, toMs: number) =>
     Math.max(0, Math.min(toMs, placedMs) - Math.max(fromMs, enteredMs));
   return {
-    path: start.path,
+    path: start.path || "unknown",
     queueMs: during(enteredMs, start.askedMs) + during(readyMs, placedMs),
     startMs: during(start.askedMs, startedMs),
     readyMs: during(startedMs, readyMs),

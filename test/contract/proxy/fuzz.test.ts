@@ -105,7 +105,7 @@ test("whatever a client sends, a program gets whole requests with one framing, o
     }),
     { numRuns: 150 },
   );
-  expect(proxy.router.held).toBe(0);
+  await expect.poll(() => proxy.router.held).toBe(0);
   for (const socket of sockets) socket.destroy();
 });
 

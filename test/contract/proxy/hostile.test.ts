@@ -123,7 +123,7 @@ test("a head that is too large is answered 431, a body that is too large 413", a
   expect(head).toContain("431 Request Header Fields Too Large");
   expect(said.status).toBe(413);
   expect(unsaid).toContain("413 Payload Too Large");
-  expect(proxy.router.held).toBe(0);
+  await expect.poll(() => proxy.router.held).toBe(0);
 });
 
 test("a request that has passed too many proxies of this kind goes in circles", async () => {

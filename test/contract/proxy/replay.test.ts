@@ -39,7 +39,7 @@ test("a request that an app replays to a region gets there with its body, and le
   expect(answer.headers.has("fly-replay")).toBe(false);
   expect(proxy.router.asks[1]?.forceRegions).toEqual(["syd", "fra"]);
   expect(seen["fly-replay-src"]).toMatch(/^instance=here;region=dev;t=\d{16};state=x y$/);
-  expect(proxy.router.held).toBe(0);
+  await expect.poll(() => proxy.router.held).toBe(0);
 });
 
 test("an app of the same organisation may get it, one of another may not", async () => {
@@ -212,15 +212,69 @@ test("an order that is to be kept is followed at once, for its paths and time", 
   const first = await get("/fn/a");
   const second = await get("/fn/b");
   const other = await get("/x");
-  expect([first.body, second.body, other.body]).toEqual(["back undefined", "back hit", "back undefined"]);
+  expect([first.body, second.body, other.body]).toEqual(["back miss", "back hit", "back miss"]);
   expect(asked).toBe(2);
 
-  await get("/fn/c", { "fly-replay-cache-control": "skip" });
+  expect((await get("/fn/c", { "fly-replay-cache-control": "skip" })).body).toBe("back bypass");
   expect(asked).toBe(3);
 
   await get("/forget");
   await get("/fn/a");
   expect(asked).toBe(5);
+});
+
+test("the app that requests are sent to at once may end that", async () => {
+  await proxy.app("front", (req, res) => {
+    if (req.headers["fly-replay-src"]) res.end("front again");
+    else res.writeHead(200, { "fly-replay": "app=back", "fly-replay-cache": "/*" }).end();
+  });
+  await proxy.app("back", (req, res) => {
+    if (req.url === "/moved")
+      res.writeHead(200, { "fly-replay": "app=front", "fly-replay-cache": "invalidate" }).end();
+    else res.end(`back ${req.headers["fly-replay-cache-status"]}`);
+  });
+  const get = async (path: string) => (await proxy.fetch("front.localhost", path)).body;
+  expect([await get("/a"), await get("/b")]).toEqual(["back miss", "back hit"]);
+
+  expect(await get("/moved")).toBe("front again");
+
+  expect(await get("/b")).toBe("back miss");
+});
+
+test.each([
+  ["a state", { "fly-replay": "app=back;state=x", "fly-replay-cache": "/*" }],
+  ["another host name", { "fly-replay": "app=back", "fly-replay-cache": "other.localhost/*" }],
+  ["another path", { "fly-replay": "app=back", "fly-replay-cache": "/other/*" }],
+])("an order with %s is for its request alone", async (_, headers) => {
+  await proxy.app("front", (_req, res) => res.writeHead(200, headers).end());
+  await proxy.app("back", (req, res) => res.end(`${req.headers["fly-replay-cache-status"]}`));
+  const get = async (path: string) => (await proxy.fetch("front.localhost", path)).body;
+
+  expect([await get("/"), await get("/"), await get("/other/a")]).toEqual(["miss", "miss", "miss"]);
+});
+
+test.each(["0.5ms", "9999999m"])("a timeout of %s is one", async (timeout) => {
+  await proxy.app("front", orders(`app=back;timeout=${timeout}`));
+  await proxy.app("back", (_req, res) => res.end("back"));
+
+  expect((await proxy.fetch("front.localhost")).body).toBe("back");
+});
+
+test("regions may be quoted, and end with any other", async () => {
+  const machines = await Promise.all([
+    proxy.machine(orders('region="syd, fra";state="a;b"'), { id: "one" }),
+    proxy.machine((req, res) => res.end(`${req.headers["fly-replay-src"]}`), { id: "two", region: "fra" }),
+  ]);
+  await proxy.app("app", machines);
+  await proxy.app("any", [await proxy.machine(orders('region="fra,any";elsewhere=true'), { id: "three" })]);
+
+  expect((await proxy.fetch("app.localhost")).body).toMatch(/;state=a;b$/);
+  await proxy.fetch("any.localhost");
+
+  expect(proxy.router.asks.map(({ forceRegions }) => forceRegions)).toEqual([
+    ...[undefined, ["syd", "fra"], undefined, undefined],
+  ]);
+  expect(proxy.router.asks.at(-1)?.preferRegions).toEqual(["fra"]);
 });
 
 test("what was remembered and leads nowhere any more is forgotten, and the app asked again", async () => {
@@ -261,7 +315,7 @@ test("headers of a request choose machines and regions, and a wish that is misse
 });
 
 test("memory for replays is given back", async () => {
-  const tight = await TestProxy.start({ keepBytes: 100_000 });
+  const tight = await TestProxy.start({ keepBytes: 400_000 });
   await tight.app("echo", (req, res) => req.pipe(res));
 
   for (let count = 0; count < 20; count++) {

@@ -5,7 +5,7 @@ import { describeConnection } from "../../../src/proxy/connection.ts";
 import { H1Front } from "../../../src/proxy/http/front/h1-front.ts";
 import { Client } from "./fixture.ts";
 
-const LIMITS = { headBytes: 16_384, keepAliveMs: 50, headMs: 150 };
+const LIMITS = { headBytes: 16_384, keepAliveMs: 1_000, headMs: 1_000 };
 let port: number;
 let close: () => void;
 

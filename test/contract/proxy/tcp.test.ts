@@ -164,6 +164,26 @@ test("HTTP at a port of its own goes by host name", async () => {
   expect(raw).toContain(`port ${port}`);
 });
 
+test("HTTP and TLS share a port, and who wants TLS is not served without it", async () => {
+  const folder: TemporaryFolder = temporaryFolder("shared");
+  const ca = await makeCertificate(folder.path, "safe", ["safe.localhost"]);
+  await proxy.startTls(folder.path);
+  const own = proxy.startPorts();
+  await ports.set(new Set());
+  await own.set(new Set([port]));
+  await proxy.app("plain", (_req, res) => res.end("plain"), { port });
+  await proxy.app("safe", (_req, res) => res.end("safe"), { port, service: { handlers: ["tls", "http"] } });
+  const ask = (host: string) => `GET / HTTP/1.1\r\nHost: ${host}.localhost\r\nConnection: close\r\n\r\n`;
+
+  const secure = connectTls({ port, host: "127.0.0.1", servername: "safe.localhost", ca });
+  secure.write(ask("safe"));
+
+  expect(await text(secure)).toMatch(/200 OK[\s\S]*safe$/);
+  expect(await proxy.talk(ask("plain"), port)).toMatch(/200 OK[\s\S]*plain$/);
+  expect(await proxy.talk(ask("safe"), port)).toMatch(/^HTTP\/1\.1 400 [\s\S]*takes TLS only/);
+  folder.remove();
+});
+
 test("Postgres begins TLS after it has asked for it, and without TLS it is not served", async () => {
   const folder: TemporaryFolder = temporaryFolder("pg");
   const ca = await makeCertificate(folder.path, "db", ["db.localhost"]);

@@ -1,5 +1,5 @@
 import { ProxyError } from "../../../src/proxy/proxy-error.ts";
-import type { Ask, Place, RoutedService, Router, Target, Wake } from "../../../src/proxy/route.ts";
+import type { Ask, Place, PortNames, RoutedService, Router, Target, Wake } from "../../../src/proxy/route.ts";
 
 /** A service as a test wants it; everything else has its default. */
 export type ServiceOptions = Partial<Omit<RoutedService, "handlers" | "http" | "tls">> & {
@@ -55,8 +55,15 @@ export class TestRouter implements Router {
   }
 
   portTarget(port: number): Target | undefined {
-    const app = this.apps.find((each) => each.port === port);
+    const app = this.apps.find((each) => each.port === port && !hasNames(each));
     return app && targetOf(app, port);
+  }
+
+  portNames(port: number): PortNames | undefined {
+    const named = this.apps.filter((each) => each.port === port && hasNames(each));
+    const withTls = named.filter(({ service }) => service?.handlers?.includes("tls"));
+    if (named.length === 0) return undefined;
+    return { tls: withTls.length > 0, http: withTls.length < named.length };
   }
 
   async admit(target: Target, ask: Ask, signal: AbortSignal): Promise<Place> {
@@ -87,6 +94,11 @@ export class TestRouter implements Router {
   #find(port: number, matches: (app: TestApp) => boolean): TestApp | undefined {
     return this.apps.find((each) => (each.port ?? 80) === port && matches(each));
   }
+}
+
+function hasNames({ service }: TestApp): boolean {
+  const { handlers = ["http"] } = service ?? {};
+  return handlers.includes("http") || handlers.includes("tls");
 }
 
 function choose(machines: readonly TestMachine[], ask: Ask): TestMachine | undefined {

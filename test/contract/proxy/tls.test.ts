@@ -69,6 +69,15 @@ test("TLS ends here, by the certificate of the host name, and the program learns
   socket.destroy();
 });
 
+test("a host name of TLS counts in any case", async () => {
+  await proxy.app("app", (_req, res) => res.end("ok"), { ...TLS, hostname: "exact.example" });
+  const socket = await handshake("EXACT.Example", { checkServerIdentity: () => undefined });
+
+  socket.write("GET / HTTP/1.1\r\nHost: exact.example\r\nConnection: close\r\n\r\n");
+
+  expect(await text(socket)).toMatch(/200 OK[\s\S]*ok$/);
+});
+
 test("ALPN chooses HTTP/2, unless the service does not offer it", async () => {
   await proxy.app("two", (_req, res) => res.end("hello"), TLS);
   await proxy.app("one", (_req, res) => res.end("hello"), {

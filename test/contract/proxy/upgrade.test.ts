@@ -46,7 +46,7 @@ test("a WebSocket passes both ways, holds one place, and ends at both sides", as
   expect(client.text).toContain("X-Path: /chat");
   expect(client.text).toContain("x-windhover-start: path=cold; queue=1ms; start=2ms; ready=3ms\r\n");
   expect(client.text.match(/^connection: Upgrade\r$/gim)?.length).toBe(1);
-  expect(proxy.router.held).toBe(1);
+  await expect.poll(() => proxy.router.held).toBe(1);
   client.write("one two");
   await expect.poll(() => client.text).toContain("hello one two");
 
@@ -107,7 +107,7 @@ test("a change that the program refuses is answered as it answers", async () => 
   expect(text).toMatch(/^HTTP\/1\.1 403 Forbidden\r\n/);
   expect(text).toContain("x-why: no");
   expect(text.split("\r\n\r\n")[1]?.replace(/[^x]/g, "").length).toBe(300_000);
-  expect(proxy.router.held).toBe(0);
+  await expect.poll(() => proxy.router.held).toBe(0);
 });
 
 test("a change that finds no machine is answered with the error", async () => {

@@ -220,6 +220,7 @@ export class SimHost {
   #view(id: string): MachineView {
     const { state = "missing", generation = 0, ready = false } = this.machines.get(id) ?? {};
     const addresses = new Map([[8080, { host: "127.0.0.1", port: 20_000 }]]);
-    return { state, generation, ready, cordoned: false, instanceId: "v1", addresses, lastEventType: "" };
+    const start = { lastEventType: "", startPath: "warm", startTraceId: "" };
+    return { state, generation, ready, cordoned: false, instanceId: "v1", addresses, ...start };
   }
 }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { abortable } from "../../../lib/runtime/abort.ts";
 import { sleep } from "../../../lib/runtime/wait.ts";
 import {
   LaunchError,
@@ -48,6 +49,8 @@ export class SimVmm implements Vmm {
   readonly #options: SimOptions;
   readonly #vms = new Map<string, SimVm>();
   readonly #faults = new Map<SimFault, number>();
+  /** What the calls of a kind wait for. */
+  readonly #holds = new Map<SimFault, Promise<void>>();
   /** VMs that are being saved. */
   readonly #saving = new Set<string>();
 
@@ -60,6 +63,16 @@ export class SimVmm implements Vmm {
   /** Makes the next `times` calls of a kind fail. */
   failNext(what: SimFault, times = 1): void {
     this.#faults.set(what, times);
+  }
+
+  /** Makes the calls of a kind wait until the function that it returns is called. */
+  hold(what: "launch" | "save"): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#holds.set(what, promise);
+    return () => {
+      this.#holds.delete(what);
+      resolve();
+    };
   }
 
   /** The VM of an id, for tests that make its workload listen. */
@@ -77,6 +90,7 @@ export class SimVmm implements Vmm {
       this.#files.write(vmId, record);
       const latencyMs = script.hangs ? HANG_MS : this.#latency();
       if (latencyMs > 0) await sleep(latencyMs, signal);
+      await this.#untilLet("launch", signal);
       if (this.#fails("launch")) throw new LaunchError("vmm", "injected", "injected failure");
       await untilStored(stored, signal);
       if (script.launchError) throw script.launchError;
@@ -118,6 +132,7 @@ export class SimVmm implements Vmm {
     try {
       const latencyMs = this.#latency();
       if (latencyMs > 0) await sleep(latencyMs, signal);
+      await this.#untilLet("save", signal);
       signal.throwIfAborted();
       if (this.#fails("save")) throw new Error("injected failure");
       if (SAVED_BYTES > maxBytes) throw new Error("it would take more of the disk than it may");
@@ -167,6 +182,10 @@ export class SimVmm implements Vmm {
 
   #latency(): number {
     return (this.#options.latencyMs ?? 0) + Math.random() * (this.#options.jitterMs ?? 0);
+  }
+
+  async #untilLet(what: SimFault, signal: AbortSignal): Promise<void> {
+    await abortable(this.#holds.get(what) ?? Promise.resolve(), signal);
   }
 
   #fails(what: SimFault): boolean {

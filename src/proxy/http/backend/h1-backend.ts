@@ -74,6 +74,10 @@ export class H1Backend {
     );
     sent.once("response", (message) => {
       progress.began();
+      if (message.statusCode === 101) {
+        sent.destroy(unasked());
+        return;
+      }
       // A program may answer before it has the whole body: nobody sends the rest.
       message.once("end", () => {
         if (!sent.writableEnded) sent.destroy();
@@ -84,6 +88,11 @@ export class H1Backend {
       progress.began();
       abort[Symbol.dispose]();
       socket.on("error", () => socket.destroy());
+      if (outgoing.upgrade === "") {
+        socket.destroy();
+        reject(new AttemptError("begun", unasked()));
+        return;
+      }
       resolve({ ...answerOf(sent, message), changed: { socket, first } });
     });
     tape.play(sent, () => {
@@ -178,6 +187,10 @@ function pairs(headers: readonly string[]): [string, string][] {
     headers[2 * at] ?? "",
     headers[2 * at + 1] ?? "",
   ]);
+}
+
+function unasked(): Error {
+  return new Error("the machine changes the protocol, which nobody has asked for");
 }
 
 function asError(reason: unknown): Error {

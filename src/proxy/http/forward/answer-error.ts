@@ -2,10 +2,11 @@ import { errorAnswer } from "../../answers/error-answer.ts";
 import type { ProxyError } from "../../proxy-error.ts";
 import type { Exchange } from "../exchange.ts";
 import { headerOf } from "../headers/fields.ts";
+import { type AnswerFacts, wakeHeaders } from "../headers/response-headers.ts";
 import type { RequestTarget } from "../headers/target.ts";
 
 /** Answers a request with an error of the proxy. */
-export function answerError(exchange: Exchange, error: ProxyError, requestId: string): void {
+export function answerError(exchange: Exchange, error: ProxyError, { requestId, wake }: AnswerFacts): void {
   const accept = headerOf(exchange.headers, "accept") ?? "";
   const contentType = headerOf(exchange.headers, "content-type") ?? "";
   const { status, headers, body } = errorAnswer(
@@ -13,7 +14,8 @@ export function answerError(exchange: Exchange, error: ProxyError, requestId: st
     { accept, contentType, isRepeatable: exchange.method === "GET" },
     requestId,
   );
-  exchange.begin({ status, statusText: "", headers }, body === "").end(body);
+  const all = [...headers, ...wakeHeaders(wake).flat()];
+  exchange.begin({ status, statusText: "", headers: all }, body === "").end(body);
 }
 
 /** Sends a client to https. Returns the status. */

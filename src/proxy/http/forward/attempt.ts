@@ -15,6 +15,7 @@ export class Attempt implements Disposable {
   readonly #idle: IdleTimer;
   readonly #tape: BodyTape;
   #hasAnswer = false;
+  #onStalled: ((error: ProxyError) => void) | undefined;
 
   constructor(exchange: Exchange, place: Place, service: RoutedService, tape: BodyTape) {
     this.#tape = tape;
@@ -22,7 +23,11 @@ export class Attempt implements Disposable {
       onAbort(exchange.left, () => this.end(exchange.left.reason)),
       onAbort(place.gone, () => this.end(new Error("the machine is gone"))),
     ];
-    this.#idle = new IdleTimer(service.http.idleTimeoutMs, () => this.end(this.#idleError()));
+    this.#idle = new IdleTimer(service.http.idleTimeoutMs, () => {
+      const error = this.#idleError();
+      this.end(error);
+      this.#onStalled?.(error);
+    });
   }
 
   get signal(): AbortSignal {
@@ -38,6 +43,11 @@ export class Attempt implements Disposable {
   answered(): void {
     this.#hasAnswer = true;
     this.#idle.touch();
+  }
+
+  /** Calls back when no byte has passed for too long, also once the machine has nothing to do with it any more. */
+  whenStalled(fn: (error: ProxyError) => void): void {
+    this.#onStalled = fn;
   }
 
   /** The connection goes on with bounds of its own. */

@@ -1,17 +1,20 @@
 import type { Writable } from "node:stream";
 import { AttemptError, type MachineAnswer } from "../backend/answer.ts";
 import type { AnswerHead, Exchange } from "../exchange.ts";
+import type { Attempt } from "./attempt.ts";
 
 /**
  * Passes an answer on, as fast as the client takes it, until its end has been written.
  *
  * @param onBytes hears of every chunk
- * @throws AttemptError when the machine breaks off; Error when the client leaves
+ * @throws AttemptError when the machine breaks off; Error when the client leaves; ProxyError when
+ *   it does not take the rest
  */
 export function relay(
   answer: MachineAnswer,
   head: AnswerHead,
   exchange: Exchange,
+  attempt: Attempt,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -25,6 +28,7 @@ export function relay(
   }
   if (out.destroyed) return Promise.reject(new Error("the client has left"));
   let isEnded = false;
+  attempt.whenStalled(reject);
   const resume = () => body.resume();
   out.on("drain", resume);
   out.once("finish", () => {

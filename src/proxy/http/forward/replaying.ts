@@ -24,6 +24,9 @@ export class Replaying {
   readonly #headers: FlatHeaders;
   readonly #parts: ProxyParts;
   #count = 0;
+  /** The app whose order was remembered and has brought the request where it is. */
+  #rememberedBy: string | undefined;
+  #cacheStatus: "miss" | "bypass" = "miss";
 
   constructor(tape: BodyTape, headers: FlatHeaders, parts: ProxyParts) {
     this.#tape = tape;
@@ -37,11 +40,14 @@ export class Replaying {
     const order = this.#parts.replays.find(target.app, hostname, path);
     if (!order) return way;
     const mayBypass = order.cache?.allowBypass === true;
-    if (mayBypass && headerOf(this.#headers, "fly-replay-cache-control") === "skip")
+    if (mayBypass && headerOf(this.#headers, "fly-replay-cache-control") === "skip") {
+      this.#cacheStatus = "bypass";
       return { ...way, headers: [...way.headers, CACHE_STATUS, "bypass"] };
+    }
     const withoutCache = { ...way, headers: [...way.headers, CACHE_STATUS, "miss"] };
     try {
       const next = replayedWay(way, order, undefined, this.#parts.router);
+      this.#rememberedBy = target.app;
       return { ...next, headers: [...next.headers, CACHE_STATUS, "hit"], withoutCache };
     } catch (error) {
       // The app that it names is gone.
@@ -75,16 +81,23 @@ export class Replaying {
   }
 
   /** The way that an answer has ordered. @throws ProxyError when it cannot be followed */
-  next({ hostname }: RequestTarget, way: Way, order: ReplayOrder, source: Place): Way {
+  next({ hostname, path }: RequestTarget, way: Way, order: ReplayOrder, source: Place): Way {
     this.#count += 1;
     if (this.#count > MAX_REPLAYS)
       throw new ProxyError("LOOP", `the request was replayed more than ${MAX_REPLAYS} times`);
     if (!this.#tape.isReplayable) {
+      if (this.#tape.bytes <= KEEP_BYTES)
+        throw new ProxyError("QUEUE_FULL", "the proxy keeps too many bodies of this organisation's requests");
       const message = `a request with a body of more than ${KEEP_BYTES} bytes cannot be replayed`;
       throw new ProxyError("TOO_LARGE", message);
     }
-    this.#parts.replays.learn(way.target.app, hostname, order);
-    return replayedWay(way, order, source, this.#parts.router);
+    const { replays, router } = this.#parts;
+    replays.learn(way.target.app, hostname, path, order);
+    // Whoever gets requests by what another app has said may end that.
+    if (order.cache?.isInvalidation && this.#rememberedBy !== undefined)
+      replays.forget(this.#rememberedBy, hostname, order.cache.prefix);
+    const next = replayedWay(way, order, source, router);
+    return { ...next, headers: [...next.headers, CACHE_STATUS, this.#cacheStatus] };
   }
 }
 

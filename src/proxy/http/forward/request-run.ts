@@ -21,6 +21,7 @@ import { bodyLength, outgoingRequest } from "./outgoing-request.ts";
 import type { ProxyParts } from "./parts.ts";
 import { relay } from "./relay.ts";
 import { Replaying } from "./replaying.ts";
+import { requireHttp } from "./require-http.ts";
 import { Retries } from "./retries.ts";
 
 /** Informational answers that reach the client. */
@@ -57,6 +58,7 @@ export class RequestRun {
     this.#tape = new BodyTape(body, parts.budget, limits, {
       passed: () => this.#attempt?.touch(),
       tooLarge: () => this.#refuseBody(),
+      org: () => this.record.org,
     });
     this.#retries = new Retries(this.#tape, method);
     this.#replaying = new Replaying(this.#tape, headers, parts);
@@ -96,6 +98,7 @@ export class RequestRun {
       this.record.status = redirectToHttps(this.#exchange, asked, this.#parts.settings.httpsPort);
       return;
     }
+    requireHttp(target, connection);
     await this.#follow(asked, this.#replaying.firstWay(target, asked));
   }
 
@@ -104,9 +107,7 @@ export class RequestRun {
     if (!target) throw new ProxyError("NO_SUCH_APP", `no app has the host name ${hostname}`);
     this.record.app = target.app;
     this.record.org = target.org;
-    if (target.service.handlers.has("http")) return target;
-    const message = `the service of ${target.app} at port ${port} has no handler http: it takes no requests`;
-    throw new ProxyError("NO_MACHINE", message, { status: 421 });
+    return target;
   }
 
   /** Sends the request, again and elsewhere as often as it must be. */
@@ -236,7 +237,7 @@ export class RequestRun {
       await this.#change(changedHead(head, answer.head), answer.changed, http.idleTimeoutMs, attempt.signal);
       return;
     }
-    await relay(answer, head, this.#exchange, (bytes) => {
+    await relay(answer, head, this.#exchange, attempt, (bytes) => {
       attempt.touch();
       record.bytesOut += bytes;
     });
@@ -273,7 +274,7 @@ export class RequestRun {
     const known = error instanceof ProxyError ? error : toProxyError(error);
     record.error = known.code;
     record.status = known.status;
-    answerError(this.#exchange, known, record.requestId);
+    answerError(this.#exchange, known, record);
   }
 }
 

@@ -1,4 +1,4 @@
-import { type IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { Connection } from "../../connection.ts";
@@ -8,6 +8,9 @@ import { cleanTrailers } from "../headers/fields.ts";
 
 /** What the client still sends of a body that nobody reads is taken for so long, so that it sees the answer. */
 const LINGER_MS = 2_000;
+/** What Node refuses to write in a status line, and reads in one. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be in it.
+const UNPRINTABLE = /[\u0000-\u0008\u000a-\u001f\u007f]/;
 /** Event of an answer whose connection goes to somebody else. */
 const HANDED_OVER = Symbol("handed over");
 
@@ -72,11 +75,11 @@ export class H1Exchange implements Exchange {
   }
 
   begin({ status, statusText, headers }: AnswerHead, isEmpty: boolean): Writable {
-    this.#hasBegun = true;
     const response = this.#response;
     response.sendDate = false;
-    if (statusText === "") response.writeHead(status, [...headers]);
-    else response.writeHead(status, statusText, [...headers]);
+    const isPlain = statusText !== "" && !UNPRINTABLE.test(statusText);
+    response.writeHead(status, isPlain ? statusText : (STATUS_CODES[status] ?? ""), [...headers]);
+    this.#hasBegun = true;
     if (!isEmpty) setImmediate(() => flushHead(response));
     return response;
   }

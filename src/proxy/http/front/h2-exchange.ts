@@ -33,6 +33,7 @@ export class H2Exchange implements Exchange {
     this.body = isBodiless ? undefined : stream;
     // "close" follows.
     stream.on("error", () => {});
+    stream.once("aborted", () => this.#left.abort(new Error("the client has left")));
     stream.once("close", () => {
       const isComplete = stream.writableFinished && stream.rstCode === constants.NGHTTP2_NO_ERROR;
       if (!isComplete) this.#left.abort(new Error("the client has left"));
@@ -56,7 +57,8 @@ export class H2Exchange implements Exchange {
   }
 
   inform(status: number, headers: FlatHeaders): void {
-    if (this.#hasBegun || this.#stream.destroyed) return;
+    // A stream that the client has reset is closed first, and destroyed once what came before is read.
+    if (this.#hasBegun || this.#stream.closed || this.#stream.destroyed) return;
     if (status === 100) {
       if (this.#isContinued) return;
       this.#isContinued = true;
@@ -65,14 +67,17 @@ export class H2Exchange implements Exchange {
   }
 
   begin({ status, headers }: AnswerHead, isEmpty: boolean): Writable {
-    this.#hasBegun = true;
     const stream = this.#stream;
-    if (stream.destroyed) return stream;
+    if (stream.destroyed) {
+      this.#hasBegun = true;
+      return stream;
+    }
     const isBodiless = isEmpty || this.method === "HEAD" || status === 204 || status === 304;
     stream.respond([":status", String(status), ...lowerCase(headers)], {
       endStream: isBodiless,
       waitForTrailers: !isBodiless,
     });
+    this.#hasBegun = true;
     // A client that still sends a body that nobody reads is told to stop, once it has the answer.
     stream.once("finish", () => {
       if (!stream.readableEnded && this.body) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));

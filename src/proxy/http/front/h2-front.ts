@@ -44,6 +44,8 @@ export class H2Front {
         enableConnectProtocol: false,
       },
       maxHeaderListPairs: MAX_HEADERS,
+      // Programs repeat headers that should be there once, and browsers take them by HTTP/1.1.
+      strictSingleValueFields: false,
       maxOutstandingPings: 10,
       maxSettings: 32,
       maxSessionInvalidFrames: 100,

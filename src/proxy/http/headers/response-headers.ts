@@ -25,6 +25,8 @@ export function answerHead(head: AnswerHead, settings: HttpSettings, facts: Answ
     const name = head.headers[at] ?? "";
     const lower = name.toLowerCase();
     if (dropped.has(lower) || own.has(lower) || CONSUMED.has(lower)) continue;
+    // By HTTP/2 it would announce a body: RFC 9110 section 8.6.
+    if (status === 204 && lower === "content-length") continue;
     headers.push(name, head.headers[at + 1] ?? "");
   }
   for (const [name, value] of own) if (value !== "") headers.push(name, value);
@@ -41,12 +43,21 @@ export function changedHead(head: AnswerHead, sent: AnswerHead): AnswerHead {
 }
 
 function ownHeaders({ requestId, wake }: AnswerFacts, own: ReadonlyMap<string, string>): string[] {
-  const added: [string, string][] = [
+  const added: (readonly [string, string])[] = [
     ["via", viaOf("1.1")],
     ["fly-request-id", requestId],
+    ...wakeHeaders(wake),
   ];
-  if (wake) added.push(["x-windhover-start", startHeader(wake)], ["server-timing", serverTiming(wake)]);
   return added.filter(([name]) => !own.has(name)).flat();
+}
+
+/** Returns the headers of an answer whose request waited for a start. */
+export function wakeHeaders(wake: Wake | undefined): readonly (readonly [name: string, value: string])[] {
+  if (!wake) return [];
+  return [
+    ["x-windhover-start", startHeader(wake)],
+    ["server-timing", serverTiming(wake)],
+  ];
 }
 
 /** Says how long the parts of a start took. */

@@ -14,7 +14,7 @@ export interface RequestTarget {
 }
 
 const LABELS = /^(?!.*\.\.)[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?\.?$/;
-const HOST = /^(\[[0-9a-f:.]{2,45}\]|[^:[\]]+)(?::(\d{1,5}))?$/;
+const HOST = /^(\[[0-9a-f:.]{2,45}\]|[^:[\]]+)(?::(\d{0,5}))?$/;
 /** Printable ASCII, and the bytes beyond it that old programs send. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be in a path.
 const UNSAFE = /[\u0000-\u0020\u007f]|[^\u0000-\u00ff]/;

@@ -26,8 +26,11 @@ export class ReplayCache {
     return best?.order;
   }
 
-  /** Keeps what an order says about later requests, or forgets it. */
-  learn(app: string, hostname: string, order: ReplayOrder): void {
+  /**
+   * Keeps what an order says about later requests, or forgets it. An order that is for this request
+   * alone is not kept: it has a state or changes the request, or names requests of another kind.
+   */
+  learn(app: string, hostname: string, path: string, order: ReplayOrder): void {
     const { cache } = order;
     if (!cache) return;
     const key = keyOf(app, hostname);
@@ -35,6 +38,8 @@ export class ReplayCache {
       this.forget(app, hostname, cache.prefix);
       return;
     }
+    const isOther = (cache.hostname !== "" && cache.hostname !== hostname) || !path.startsWith(cache.prefix);
+    if (isOther || order.state !== undefined || order.transform) return;
     const prefixes = this.#byHost.get(key) ?? new LRUCache<string, Entry>({ max: MAX_PREFIXES, ttl: 1 });
     this.#byHost.set(key, prefixes);
     prefixes.set(cache.prefix, { order, prefix: cache.prefix }, { ttl: cache.ttlMs });

@@ -11,6 +11,8 @@ export interface ReplayOrder {
   readonly preferInstance: string | undefined;
   /** Best first. Empty: any. */
   readonly regions: readonly string[];
+  /** Whether any other region will do when none of {@link regions} can take it. */
+  readonly isAnyRegion: boolean;
   /** Any machine but the one that has answered. */
   readonly isElsewhere: boolean;
   /** For the program that gets the request. */
@@ -33,6 +35,8 @@ export interface ReplayTransform {
 
 /** Asks to send later requests the same way at once. */
 export interface ReplayCacheOrder {
+  /** Host name of the requests. Empty: that of this one. */
+  readonly hostname: string;
   /** Path that the requests begin with. */
   readonly prefix: string;
   readonly ttlMs: number;
@@ -49,12 +53,17 @@ const JSON_TYPE = "application/vnd.fly.replay+json";
 const MAX_JSON_BYTES = 64 * 1024;
 const MAX_STATE_BYTES = 8 * 1024;
 const MAX_HEADERS = 32;
+const MAX_REGIONS = 64;
+/** As long as a service may let requests wait. */
+const MAX_TIMEOUT_MS = 600_000;
 /** Shortest time that routes are kept for. */
 const MIN_TTL_MS = 10_000;
 const MAX_TTL_MS = 24 * 3_600_000;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these would end a header.
 const UNSAFE_VALUE = /[\u0000-\u0008\u000a-\u001f\u007f]|[^\u0000-\u00ff]/;
 const ID = /^[\w-]{1,64}$/;
+/** Ends at semicolons that are in no quotes. */
+const FIELD = /(?:"[^"]*"|[^;])+/g;
 const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/i;
 
 /** Reads the order of an answer. Undefined: it has none. @throws Error that says what is wrong with it */
@@ -67,13 +76,13 @@ export async function readOrder(answer: MachineAnswer): Promise<ReplayOrder | un
   return fromJson(JSON.parse(await readText(answer)));
 }
 
-/** Reads `region=ams,fra;state=x` and the headers for the cache beside it. */
+/** Reads `region="ams,fra";state=x` and the headers for the cache beside it. */
 export function fromHeader(header: string, headers: FlatHeaders = []): ReplayOrder {
   const fields: Record<string, string> = Object.create(null);
-  for (const part of header.split(";")) {
+  for (const part of header.match(FIELD) ?? []) {
     const at = part.indexOf("=");
     const key = (at < 0 ? part : part.slice(0, at)).trim().toLowerCase();
-    if (key !== "") fields[key] = at < 0 ? "" : part.slice(at + 1).trim();
+    if (key !== "") fields[key] = at < 0 ? "" : withoutQuotes(part.slice(at + 1).trim());
   }
   const cache = cacheOf(
     headerOf(headers, "fly-replay-cache"),
@@ -133,10 +142,10 @@ function orderOf(
     app: named("app"),
     instance: named("instance"),
     preferInstance: named("prefer_instance"),
-    regions: regionsOf(text("region") ?? ""),
+    ...regionsOf(text("region") ?? ""),
     isElsewhere: fields["elsewhere"] !== undefined && !["false", "0"].includes(fields["elsewhere"]),
     state,
-    timeoutMs: fields["timeout"] === undefined ? undefined : readSeconds(fields["timeout"]),
+    timeoutMs: fields["timeout"] === undefined ? undefined : timeoutOf(fields["timeout"]),
     fallback,
     transform,
     cache,
@@ -152,13 +161,25 @@ function orderOf(
   return order;
 }
 
-/** `any` leaves the choice to the proxy. */
-function regionsOf(list: string): string[] {
-  const regions = list.split(",").map((each) => each.trim().toLowerCase());
-  if (regions.includes("any")) return [];
-  const wrong = regions.find((each) => each !== "" && !ID.test(each));
-  if (wrong !== undefined) throw new Error("region must be names of regions");
-  return regions.filter((each) => each !== "").slice(0, 64);
+/** Whole milliseconds, as timers take them. */
+function timeoutOf(text: string): number {
+  return Math.min(MAX_TIMEOUT_MS, Math.ceil(readSeconds(text)));
+}
+
+function withoutQuotes(value: string): string {
+  return /^".*"$/.test(value) ? value.slice(1, -1) : value;
+}
+
+/** `any` leaves the choice to the proxy, after what comes before it. */
+function regionsOf(list: string): Pick<ReplayOrder, "regions" | "isAnyRegion"> {
+  const named = list
+    .split(",")
+    .map((each) => each.trim().toLowerCase())
+    .filter((each) => each !== "");
+  const any = named.indexOf("any");
+  const regions = any < 0 ? named : named.slice(0, any);
+  if (!regions.every((each) => ID.test(each))) throw new Error("region must be names of regions");
+  return { regions: regions.slice(0, MAX_REGIONS), isAnyRegion: any >= 0 };
 }
 
 function cacheOf(
@@ -167,7 +188,8 @@ function cacheOf(
   bypass: string | undefined,
 ): ReplayCacheOrder | undefined {
   if (prefix === undefined) return undefined;
-  if (prefix === "invalidate") return { prefix: "/", ttlMs: 0, isInvalidation: true, allowBypass: false };
+  if (prefix === "invalidate")
+    return { hostname: "", prefix: "/", ttlMs: 0, isInvalidation: true, allowBypass: false };
   return {
     ...cacheFields(prefix, ttl ?? ""),
     isInvalidation: false,
@@ -175,13 +197,15 @@ function cacheOf(
   };
 }
 
-/** A prefix may name its host first (`example.com/path/*`); only the path counts here. */
+/** A prefix may name its host first: `example.com/path/*`. */
 function cacheFields(prefix: string, ttl: string) {
-  const path = prefix.slice(Math.max(0, prefix.indexOf("/"))).replace(/\*$/, "");
+  const from = Math.max(0, prefix.indexOf("/"));
+  const path = prefix.slice(from).replace(/\*$/, "");
   if (!path.startsWith("/") || path.length > 1_024)
     throw new Error("the prefix of the cache must begin with /");
   const ttlMs = ttl === "" ? MIN_TTL_MS : readSeconds(ttl);
-  return { prefix: path, ttlMs: Math.min(MAX_TTL_MS, Math.max(MIN_TTL_MS, ttlMs)) };
+  const hostname = prefix.slice(0, from).toLowerCase();
+  return { hostname, prefix: path, ttlMs: Math.min(MAX_TTL_MS, Math.max(MIN_TTL_MS, ttlMs)) };
 }
 
 function transformOf(json: Readonly<Record<string, unknown>>): ReplayTransform {

@@ -35,12 +35,14 @@ const MAX_REGIONS = 64;
 
 /** Reads what the headers of a request ask for. @throws ProxyError `BAD_REQUEST` */
 export function askedWay(target: Target, headers: FlatHeaders): Way {
+  const forced = regionsOf(headers, "fly-force-region");
+  const preferred = regionsOf(headers, "fly-prefer-region");
   return {
     target,
     forceInstance: instanceOf(headers, "fly-force-instance-id"),
     preferInstance: instanceOf(headers, "fly-prefer-instance-id"),
-    forceRegions: regionsOf(headers, "fly-force-region"),
-    preferRegions: regionsOf(headers, "fly-prefer-region"),
+    forceRegions: forced.isAnyRegion ? undefined : someOf(forced.regions),
+    preferRegions: someOf(forced.isAnyRegion ? [...forced.regions, ...preferred.regions] : preferred.regions),
     exclude: new Set(),
     headers: [],
     transforms: [],
@@ -71,7 +73,11 @@ export function replayedWay(way: Way, order: ReplayOrder, source: Place | undefi
     forceInstance: order.instance,
     preferInstance: order.preferInstance,
     // As strict as Fly: a region that is named is meant, with the next of the list after it.
-    forceRegions: order.regions.length > 0 ? order.regions : undefined,
+    ...(order.regions.length === 0
+      ? {}
+      : order.isAnyRegion
+        ? { preferRegions: order.regions }
+        : { forceRegions: order.regions }),
     exclude: order.isElsewhere && source ? new Set([...way.exclude, source.machineId]) : way.exclude,
     timeoutMs: order.timeoutMs,
     headers: source ? ["fly-replay-src", sourceOf(source, order)] : [],
@@ -126,10 +132,16 @@ function instanceOf(headers: FlatHeaders, name: string): string | undefined {
   return value;
 }
 
-function regionsOf(headers: FlatHeaders, name: string): readonly string[] | undefined {
-  const regions = listOf(headersOf(headers, name)).slice(0, MAX_REGIONS);
-  if (regions.length === 0 || regions.includes("any")) return undefined;
+/** `any` leaves the choice to the proxy, after what comes before it. */
+function regionsOf(headers: FlatHeaders, name: string): Pick<ReplayOrder, "regions" | "isAnyRegion"> {
+  const named = listOf(headersOf(headers, name)).slice(0, MAX_REGIONS);
+  const any = named.indexOf("any");
+  const regions = any < 0 ? named : named.slice(0, any);
   if (!regions.every((each) => REGION.test(each)))
     throw new ProxyError("BAD_REQUEST", `${name} must be a list of regions`);
-  return regions;
+  return { regions, isAnyRegion: any >= 0 };
+}
+
+function someOf(regions: readonly string[]): readonly string[] | undefined {
+  return regions.length === 0 ? undefined : regions;
 }

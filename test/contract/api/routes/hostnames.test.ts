@@ -67,6 +67,18 @@ describe("host names of an app", () => {
     expect(await add("www.example.com")).toMatchObject({ app: "web" });
   });
 
+  test("below a wildcard belong to its organisation, whose other apps may have them", async () => {
+    await api.user.createApp("jobs");
+    await add("*.example.com");
+
+    expect(await faultOf(add("login.example.com", "theirs", other))).toMatchObject({
+      code: "ALREADY_EXISTS",
+      reason: "HOSTNAME_TAKEN",
+    });
+    expect(await add("login.example.com", "jobs")).toMatchObject({ app: "jobs" });
+    expect(await add("a.b.example.com", "theirs", other)).toMatchObject({ app: "theirs" });
+  });
+
   test("are taken once by calls at the same time", async () => {
     await api.user.createApp("jobs");
 

@@ -51,40 +51,35 @@ test("a machine is saved once it is ready, goes on, and later starts are that mo
 
 describe("a suspend that waits for the start", () => {
   /** Starts a machine, and suspends it as soon as it runs. */
-  async function suspendAtOnce(slow: TestHost): Promise<string> {
-    const { id } = await slow.created({ config: CONFIG });
-    const started = slow.start(id, { watchMs: 0 });
-    await expect.poll(() => slow.machines.get(machineId(id), "").state, POLL).toBe("starting");
-    await Promise.all([slow.suspend(id), started]);
+  async function suspendAtOnce(): Promise<string> {
+    const { id } = await host.created({ config: CONFIG });
+    const goOn = host.sim.hold("launch");
+    const started = host.start(id, { watchMs: 0 });
+    await expect.poll(() => host.machines.get(machineId(id), "").state, POLL).toBe("starting");
+    const suspended = host.suspend(id);
+    // Calls of a connection arrive in their order.
+    await host.get(id);
+    goOn();
+    await Promise.all([suspended, started]);
     return id;
   }
 
   test("comes before the snapshot of that start", async () => {
-    const slow = await startHost({ latencyMs: 50 });
-    try {
-      const id = await suspendAtOnce(slow);
+    const id = await suspendAtOnce();
 
-      expect((await slow.get(id)).state).toBe(MachineState.SUSPENDED);
-      expect((await slow.sim.saved()).map(({ name }) => name)).toEqual([savedOf(id, slow)]);
-      expect(slow.host.ledger.sums().allocated.diskMb).toBe(1_024 + SAVED_MB);
-    } finally {
-      await slow.close();
-    }
+    expect((await host.get(id)).state).toBe(MachineState.SUSPENDED);
+    expect((await host.sim.saved()).map(({ name }) => name)).toEqual([savedOf(id, host)]);
+    expect(host.host.ledger.sums().allocated.diskMb).toBe(1_024 + SAVED_MB);
   });
 
   test("is followed by the snapshot when it fails", async () => {
-    const slow = await startHost({ latencyMs: 50 });
-    try {
-      slow.sim.failNext("save");
-      const failed = suspendAtOnce(slow);
-      await expect(failed).rejects.toMatchObject({ reason: "SUSPEND_FAILED" });
-      const [machine] = slow.machines.list();
+    host.sim.failNext("save");
 
-      await expect.poll(() => snapshotOf(machine?.id ?? "", slow)?.name, POLL).toBeTruthy();
-      await expect.poll(() => slow.host.ledger.sums().allocated.diskMb, POLL).toBe(1_024 + SAVED_MB);
-    } finally {
-      await slow.close();
-    }
+    await expect(suspendAtOnce()).rejects.toMatchObject({ reason: "SUSPEND_FAILED" });
+
+    const [machine] = host.machines.list();
+    await expect.poll(() => snapshotOf(machine?.id ?? "")?.name, POLL).toBeTruthy();
+    await expect.poll(() => host.host.ledger.sums().allocated.diskMb, POLL).toBe(1_024 + SAVED_MB);
   });
 });
 

@@ -87,43 +87,35 @@ test("a stop, an update and a destroy of a suspended machine drop what is saved"
 });
 
 test("a start during a suspend cancels it: the machine goes on, in the same VM", async () => {
-  const slow = await startHost({ latencyMs: 300 });
-  try {
-    const id = await running(slow);
-    const vms = await slow.sim.list();
-    const suspend = slow.suspend(id).catch((err: unknown) => err);
-    await expect.poll(async () => (await slow.get(id)).state, POLL).toBe(MachineState.SUSPENDING);
+  const id = await running();
+  const vms = await host.sim.list();
+  host.sim.hold("save");
+  const suspend = host.suspend(id).catch((err: unknown) => err);
+  await expect.poll(async () => (await host.get(id)).state, POLL).toBe(MachineState.SUSPENDING);
 
-    const { alreadyStarted, machine } = await slow.start(id);
+  const { alreadyStarted, machine } = await host.start(id);
 
-    expect(await suspend).toEqual(reason("SUSPEND_CANCELLED"));
-    expect({ alreadyStarted, state: machine?.state }).toEqual({
-      alreadyStarted: true,
-      state: MachineState.STARTED,
-    });
-    expect(await slow.sim.list()).toEqual(vms);
-    expect(await slow.sim.saved()).toEqual([]);
-    expect(slow.host.ledger.sums().allocated.diskMb).toBe(1_024);
-  } finally {
-    await slow.close();
-  }
+  expect(await suspend).toEqual(reason("SUSPEND_CANCELLED"));
+  expect({ alreadyStarted, state: machine?.state }).toEqual({
+    alreadyStarted: true,
+    state: MachineState.STARTED,
+  });
+  expect(await host.sim.list()).toEqual(vms);
+  expect(await host.sim.saved()).toEqual([]);
+  expect(host.host.ledger.sums().allocated.diskMb).toBe(1_024);
 });
 
 test("a stop during a suspend stops the machine, and nothing is left", async () => {
-  const slow = await startHost({ latencyMs: 300 });
-  try {
-    const id = await running(slow);
-    const suspend = slow.suspend(id).catch((err: unknown) => err);
-    await expect.poll(async () => (await slow.get(id)).state, POLL).toBe(MachineState.SUSPENDING);
+  const id = await running();
+  host.sim.hold("save");
+  const suspend = host.suspend(id).catch((err: unknown) => err);
+  await expect.poll(async () => (await host.get(id)).state, POLL).toBe(MachineState.SUSPENDING);
 
-    await slow.stop(id);
+  await host.stop(id);
 
-    expect(await suspend).toEqual(reason("INVALID_STATE"));
-    expect((await slow.get(id)).state).toBe(MachineState.STOPPED);
-    expect(await slow.sim.saved()).toEqual([]);
-  } finally {
-    await slow.close();
-  }
+  expect(await suspend).toEqual(reason("INVALID_STATE"));
+  expect((await host.get(id)).state).toBe(MachineState.STOPPED);
+  expect(await host.sim.saved()).toEqual([]);
 });
 
 test("a machine that cannot be saved goes on, and says why", async () => {

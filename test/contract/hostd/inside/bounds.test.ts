@@ -23,7 +23,7 @@ beforeAll(async () => {
   const apis = [`127.0.0.1:${(api.address() as AddressInfo).port}`];
   host = await startHost({
     apis,
-    inside: { limits: { arrivalMs: 300, passedOn: 2 } },
+    inside: { limits: { arrivalMs: 1_000, passedOn: 2 } },
     settings: { capacity: ROOM },
   });
 });

@@ -6,9 +6,10 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { MachineState, PortConfig } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { bound } from "../../../support/servers/bound.ts";
 import { unusedPort } from "../fixture.ts";
-import { ControlFixture, KEYS, machineRoute, routesOf } from "./fixture.ts";
+import { ControlFixture, KEYS, machineRoute, routesOf, serviceConfig } from "./fixture.ts";
 
 const MAIN = join(import.meta.dirname, "../../../../src/proxy/main.ts");
 
@@ -32,7 +33,7 @@ afterEach(async () => {
 });
 
 /** Runs the proxy. @returns its port, and that of its metrics */
-async function run(): Promise<{
+async function run(more: Readonly<Record<string, string>> = {}): Promise<{
   readonly child: ChildProcess;
   readonly port: number;
   readonly metrics: number;
@@ -48,6 +49,7 @@ async function run(): Promise<{
         PROXY_GRACE: "1s",
       },
       TOKEN_KEYS_DIR: fixture.folder.path,
+      ...more,
     },
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -98,4 +100,18 @@ test("the proxy starts a machine for a request, says so, keeps its routes and en
   expect(await once(child, "exit")).toEqual([0, null]);
   const kept: unknown = JSON.parse(readFileSync(join(fixture.folder.path, "state/routes.json"), "utf8"));
   expect(kept).toMatchObject({ position: "p1", machines: [{ id: "m1" }] });
+});
+
+test("a service with the handler http is served by host name at a port of its own", async () => {
+  const own = await unusedPort();
+  const services = [serviceConfig({ ports: [PortConfig.fromPartial({ port: own, handlers: ["http"] })] })];
+  const routes = routesOf(fixture.host, machineRoute("m1", { services }));
+  fixture.api.routes = [{ ...routes, beginsAnew: true, position: "p1" }];
+  fixture.host.change("m1", { state: MachineState.STARTED, ready: true });
+
+  await run({ PROXY_TCP_PORTS: `${own}-${own}` });
+
+  // It listens a moment later.
+  const ask = () => get(own, "web.localhost").catch(() => undefined);
+  await expect.poll(async () => (await ask())?.body).toBe("hello from the machine");
 });

@@ -131,6 +131,11 @@ test("an answer that waited for a start says so", async () => {
   expect(answer.headers.get("server-timing")).toBe(
     'queue;dur=1.2, start;desc="warm";dur=31.0, ready;dur=12.4',
   );
+  await proxy.app("broken", [await proxy.rawMachine((socket) => socket.destroy())], { wake });
+  const error = await proxy.fetch("broken.localhost", "/", { method: "POST" });
+  expect([error.status, error.headers.get("x-windhover-start")]).toEqual([
+    ...[502, answer.headers.get("x-windhover-start")],
+  ]);
 });
 
 test("a service sets and removes headers of answers, and may have none of the proxy's", async () => {
