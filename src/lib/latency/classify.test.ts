@@ -279,6 +279,24 @@ test("whatever the spans and their order, hops add up to each operation, and no 
   );
 });
 
+test("a chain of 5,000 spans with names of their own, and 5,000 torn frames, are taken apart", () => {
+  const chain = Array.from({ length: 5_000 }, (_, i) => ({
+    ...{ id: `c${i}`, name: i === 0 ? "hostd.start" : `n${i}`, at: i, for: 10_000 - i },
+    ...(i > 0 && { parent: `c${i - 1}` }),
+  }));
+  const torn = chain.map(({ id, ...rest }) => ({
+    ...rest,
+    id: `t${id}`,
+    name: "hostd.stop",
+    parent: "lost",
+  }));
+
+  const [start, ...others] = operations([...chain, ...torn]);
+
+  expect(start).toMatchObject({ kind: "start", durationUs: 10_000 });
+  expect(others.length).toBeLessThan(5_000);
+});
+
 test("every hop is named once", () => {
   expect(new Set(HOP_NAMES).size).toBe(HOP_NAMES.length);
 });

@@ -2,7 +2,7 @@ import { pathOf } from "./critical-path.ts";
 import { hopOf, UNEXPLAINED } from "./hops.ts";
 import type { Kind, Operation } from "./operation.ts";
 import type { Span } from "./span.ts";
-import { type Node, orphansWithin, type SpanTree, subtreeOf, treeOf } from "./span-tree.ts";
+import { inherited, type Node, orphansWithin, type SpanTree, subtreeOf, treeOf } from "./span-tree.ts";
 
 /** Spans that are, or are part of the frame of, an operation: of those in each other the outermost is it. */
 const FRAMES: readonly (readonly [Kind, RegExp])[] = [
@@ -17,6 +17,8 @@ const FRAMES: readonly (readonly [Kind, RegExp])[] = [
 const NOTHING_DONE = ["windhover.operation.already", "windhover.operation.joined"];
 const REASON = "windhover.error.reason";
 const MAX_TEXT = 256;
+/** Frames, earliest first, among which the one is looked for that an incomplete trace has torn another from. */
+const MAX_HOLDERS = 256;
 /** Answers of other hosts in an auction say nothing about the host that did the work. */
 const BIDS = /^(?:scheduler|hostd)\.bid$/;
 
@@ -43,11 +45,30 @@ export function operationsOf(spans: readonly Span[], receivedMs: number): Operat
   });
 }
 
-/** Returns the kind of operation whose frame a span is part of. */
-function kindOf({ span }: Node): Kind | undefined {
-  // A client's span has the wait for a connection too, and may be anybody's.
-  if (span.kind === "client") return undefined;
-  return FRAMES.find(([, names]) => names.test(span.name))?.[0];
+/** What is known of a node by those above. */
+interface Ancestry {
+  /** Kind of operation whose frame the span is part of. */
+  readonly kind: Kind | undefined;
+  readonly kindsAbove: readonly Kind[];
+  readonly root: Node;
+}
+
+const ancestries = new WeakMap<Node, Ancestry>();
+
+function ancestryOf(node: Node): Ancestry {
+  return inherited<Ancestry>(node, ancestries, (each, above) => {
+    const { name, kind: ofSpan } = each.span;
+    // A client's span has the wait for a connection too, and may be anybody's.
+    const kind = ofSpan === "client" ? undefined : FRAMES.find(([, names]) => names.test(name))?.[0];
+    if (!above) return { kind, kindsAbove: [], root: each };
+    const isNew = above.kind !== undefined && !above.kindsAbove.includes(above.kind);
+    const kindsAbove = isNew && above.kind ? [...above.kindsAbove, above.kind] : above.kindsAbove;
+    return { kind, kindsAbove, root: above.root };
+  });
+}
+
+function kindOf(node: Node): Kind | undefined {
+  return ancestryOf(node).kind;
 }
 
 interface Frame {
@@ -57,14 +78,12 @@ interface Frame {
 
 /** Whether a span is within another frame of its kind. */
 function isFramed(node: Node, kind: Kind, frames: readonly Frame[]): boolean {
-  let top = node;
-  for (let above = node.parent; above; above = above.parent) {
-    if (kindOf(above) === kind) return true;
-    top = above;
-  }
+  const { kindsAbove, root } = ancestryOf(node);
+  if (kindsAbove.includes(kind)) return true;
   // Some span between the two has not arrived.
-  if (top.span.parent_span_id === undefined) return false;
-  return frames.some((other) => other.kind === kind && other.node !== node && holds(other.node, node));
+  if (root.span.parent_span_id === undefined) return false;
+  const holders = frames.slice(0, MAX_HOLDERS);
+  return holders.some((other) => other.kind === kind && other.node !== node && holds(other.node, node));
 }
 
 /** Whether a span may be part of another by time and machine. Of two with the same times, the first holds the other. */

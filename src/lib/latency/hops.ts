@@ -1,4 +1,4 @@
-import type { Node } from "./span-tree.ts";
+import { inherited, type Node } from "./span-tree.ts";
 
 /** Time of an operation in which no span but its own ran. */
 export const UNEXPLAINED = "unexplained";
@@ -40,14 +40,14 @@ const HOPS: readonly Hop[] = [
   { name: "start queue", spans: /^hostd\.start_queue$/ },
   { name: "last VM", spans: /^hostd\.teardown$/ },
   { name: "admission", spans: /^hostd\.(?:admit|ports)$/ },
-  { name: "store", spans: /^(?:hostd\.store|vmm\.(?:run|stored))$/ },
+  { name: "store", spans: /^(?:hostd\.store|vmm\.run)$/ },
   { name: "failed path", spans: /^vmm\.\w+_failed$/ },
   { name: "claim", spans: /^vmm\.claim$/ },
   { name: "prepare VM", spans: /^vmm\.prepare$/ },
   { name: "spawn", spans: /^vmm\.spawn$/ },
   { name: "restore", spans: /^vmm\.restore$/ },
   { name: "disk swap", spans: /^vmm\.swap$/ },
-  { name: "resume", spans: /^vmm\.resume$/ },
+  { name: "resume", spans: /^vmm\.(?:ports|resume)$/ },
   { name: "guest boot", spans: /^guest\.(?:boot|modules|network|scratch)$/ },
   { name: "guest disk", spans: /^guest\.disk$/ },
   { name: "guest mount", spans: /^guest\.mount$/ },
@@ -86,15 +86,29 @@ export function hopOf(node: Node, operation?: Node): string {
   return node.span.service;
 }
 
+/** Where a node is, and what it may be part of. */
+interface Place {
+  readonly depth: number;
+  /** The nearest span at or above it that has a hop of its own, sagas apart. */
+  readonly named: { readonly hop: Hop; readonly depth: number } | undefined;
+}
+
+const places = new WeakMap<Node, Place>();
+
+function placeOf(node: Node): Place {
+  return inherited<Place>(node, places, ({ span }, above) => {
+    const depth = (above?.depth ?? 0) + 1;
+    const hop = find(span.name);
+    return { depth, named: hop && hop.name !== "saga" ? { hop, depth } : above?.named };
+  });
+}
+
 /** Returns the nearest step that a node is part of, within the operation. */
 function stepAbove(node: Node, operation: Node | undefined): Hop | undefined {
-  for (let above = node.parent; above && above !== operation; above = above.parent) {
-    const hop = find(above.span.name);
-    if (hop?.isStep) return hop;
-    // What another operation does is not of the step in which it was begun.
-    if (hop && hop.name !== "saga") return undefined;
-  }
-  return undefined;
+  const named = node.parent && placeOf(node.parent).named;
+  // What another operation does is not of the step in which it was begun.
+  if (!named?.hop.isStep) return undefined;
+  return operation && named.depth <= placeOf(operation).depth ? undefined : named.hop;
 }
 
 const known = new Map<string, Hop | undefined>();

@@ -69,6 +69,30 @@ export function subtreeOf(top: Node): Node[] {
   return found;
 }
 
+/**
+ * Computes something of a node from the same of its parent, each once. A trace may be thousands of
+ * spans deep, so neither recursion nor a walk up from each node will do.
+ */
+export function inherited<T>(
+  node: Node,
+  known: WeakMap<Node, T>,
+  of: (node: Node, ofParent: T | undefined) => T,
+): T {
+  const path: Node[] = [];
+  let at: Node | undefined = node;
+  while (at && !known.has(at)) {
+    path.push(at);
+    at = at.parent;
+  }
+  let value = at && known.get(at);
+  for (const each of path.reverse()) {
+    value = of(each, value);
+    known.set(each, value);
+  }
+  // The loop has run, or the node was known.
+  return value as T;
+}
+
 /** Returns the spans whose parents have not arrived and that ran within the time of another. */
 export function orphansWithin(top: Node, { orphans }: SpanTree): readonly Node[] {
   const above = new Set<Node>();

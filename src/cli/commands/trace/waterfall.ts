@@ -22,6 +22,7 @@ const MIN_BAR = 10;
 /** Attributes that explain a duration, and their labels. */
 const SHOWN: readonly (readonly [attribute: string, label: string])[] = [
   ["windhover.start.path", "via"],
+  ["windhover.start.not_faster", "not_faster"],
   ["windhover.image.cached", "image_cached"],
   ["windhover.host.name", "host"],
   ["windhover.bid.answer", "answer"],
