@@ -119,7 +119,7 @@ export function observeClient(token?: TokenSource): grpc.Interceptor {
       const labels = { rpc_method: name, rpc_status_code: statusName(status.code) };
       rpcClientSeconds.observe(labels, (performance.now() - started) / 1_000, span);
       if (!span) return;
-      span.setAttributes(peerAttributes(inner.getPeer()));
+      if (span.isRecording()) span.setAttributes(peerAttributes(inner.getPeer()));
       endSpan(span, status.code, status.code !== grpc.status.OK);
       if (isRoot) recordTransit(span, ctx, status.metadata);
     };

@@ -181,6 +181,8 @@ export function withRemoteParent<T>(traceparent: string, fn: () => T): T {
 
 export function recordSpan(recorded: RecordedSpan): void {
   const parent = recorded.parent === undefined ? context.active() : remoteContext(recorded.parent);
+  const above = trace.getSpan(parent);
+  if (followsParents && above && isUnsampled(above)) return;
   const attributes = recorded.attributes ?? {};
   const start = hrTime(recorded.startUs);
   const links = recorded.links?.flatMap(toLink) ?? [];

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { Fault } from "../faults/fault.ts";
-import { type Span, SpanKind, withSpan } from "../otel/tracing.ts";
+import { type Attributes, type Span, SpanKind, withSpan } from "../otel/tracing.ts";
 import { logger } from "../runtime/log.ts";
 
 /** A SQL statement, prepared once per connection under its name. */
@@ -164,20 +164,38 @@ async function runOn<Row>(client: pg.PoolClient, statement: Statement): Promise<
   }
 }
 
-/** Only below a parent: each query of a background loop would be a trace of its own. */
-function traced<T>(statement: Statement, namespace: string, run: () => Promise<T>): Promise<T> {
-  const [, verb = "QUERY"] = /^\s*(\w+)/.exec(statement.text) ?? [];
-  const [, target] = /\b(?:from|into|update)\s+"?([\w.]+)/i.exec(statement.text) ?? [];
+/** A statement, for its span. */
+interface Described {
+  readonly summary: string;
+  readonly attributes: Attributes;
+}
+
+/** By text: there are few, and each is run often. */
+const described = new Map<string, Described>();
+const MAX_DESCRIBED = 1_000;
+
+function describe(text: string): Described {
+  const known = described.get(text);
+  if (known) return known;
+  const [, verb = "QUERY"] = /^\s*(\w+)/.exec(text) ?? [];
+  const [, target] = /\b(?:from|into|update)\s+"?([\w.]+)/i.exec(text) ?? [];
   const operation = verb.toUpperCase();
   const summary = target === undefined ? operation : `${operation} ${target}`;
   const attributes = {
     "db.system.name": "postgresql",
-    "db.namespace": namespace,
     "db.operation.name": operation,
     "db.query.summary": summary,
-    "db.query.text": statement.text,
+    "db.query.text": text,
     ...(target === undefined ? {} : { "db.collection.name": target }),
   };
+  if (described.size < MAX_DESCRIBED) described.set(text, { summary, attributes });
+  return { summary, attributes };
+}
+
+/** Only below a parent: each query of a background loop would be a trace of its own. */
+function traced<T>({ text }: Statement, namespace: string, run: () => Promise<T>): Promise<T> {
+  const { summary, attributes: ofText } = describe(text);
+  const attributes = { ...ofText, "db.namespace": namespace };
   const work = async (span: Span) => {
     try {
       return await run();
