@@ -54,7 +54,7 @@ export async function admit(
     const needsNone = goesOn || usableSnapshot(machine) !== undefined;
     const reserveWarm = () => {
       if (needsNone) return false;
-      if (span.isRecording()) span.setAttribute(attribute.poolSize, vmm.warm?.(resources) ?? 0);
+      if (span.isRecording() && vmm.warm) span.setAttribute(attribute.poolSize, vmm.warm(resources));
       return vmm.reserveWarm?.(vmId, resources) ?? false;
     };
     const entered = queueSpan(starts, span);

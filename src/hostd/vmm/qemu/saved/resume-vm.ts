@@ -62,7 +62,9 @@ export async function resumeVm(
   const vm = new GuestVm({ id: vmId, startPath, dirs, qmp, sink, notBeforeUs: phases.startUs }, agent);
   try {
     await forwardPorts(qmp, workload.ports);
+    phases.mark("vmm.ports");
     await untilStored(stored, signal);
+    phases.mark("vmm.run");
     // From here on the guest may write to the disk: the saved VM is used up.
     if (!from.isKept) await rename(folder, dirs.usedUp(vmId));
     await qmp.execute("cont");
