@@ -30,6 +30,7 @@ beforeEach(async () => {
     SCHEDULER_LISTEN: `127.0.0.1:${scheduler}`,
     REGISTRY_LISTEN: `127.0.0.1:${registry}`,
     TRACES_LISTEN: `127.0.0.1:${traces}`,
+    TRACES_GRPC_LISTEN: "127.0.0.1:0",
     CONSOLE_LISTEN: `127.0.0.1:${webConsole}`,
     API_METRICS_LISTEN: `127.0.0.1:${apiMetrics}`,
     API_REST_LISTEN: `127.0.0.1:${rest}`,

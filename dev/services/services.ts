@@ -98,6 +98,7 @@ export function traces(context: ServiceContext): PartSpec {
   const { layout, settings } = context;
   const fixed = {
     TRACES_LISTEN: settings.traces,
+    TRACES_GRPC_LISTEN: settings.tracesGrpc,
     TRACES_DIR: layout.of("traces"),
     OTEL_EXPORTER_OTLP_ENDPOINT: "",
   };

@@ -27,6 +27,7 @@ test("the addresses are the documented ones, and each can be moved", () => {
     ],
     registry: "127.0.0.1:5000",
     traces: "127.0.0.1:4318",
+    tracesGrpc: "127.0.0.1:4317",
     console: "127.0.0.1:7090",
     hosts: [
       {

@@ -16,6 +16,7 @@ export interface FleetSettings {
   readonly regions: readonly RegionSettings[];
   readonly registry: string;
   readonly traces: string;
+  readonly tracesGrpc: string;
   /** Where the web console listens; undefined: there is none. */
   readonly console?: string;
   readonly hosts: readonly HostSettings[];
@@ -107,6 +108,7 @@ export function localSettings(
     ),
     registry: values.REGISTRY_LISTEN,
     traces: values.TRACES_LISTEN,
+    tracesGrpc: values.TRACES_GRPC_LISTEN,
     console: values.CONSOLE_LISTEN,
     hosts: hostSettings(places, values.MACHINES_FIRST_PORT, socketOf, (index) => ({
       hostd: firstHostPort === undefined ? undefined : firstHostPort + 2 * index,
@@ -157,6 +159,8 @@ export async function privateSettings(
     })),
     registry: address(),
     traces: address(),
+    // Nobody needs to know it.
+    tracesGrpc: "127.0.0.1:0",
     ...(hasConsole ? { console: address() } : {}),
     hosts: hostSettings(
       places,
@@ -174,11 +178,12 @@ export async function privateSettings(
 }
 
 export function listenersOf(settings: FleetSettings): readonly Listener[] {
-  const { regions, registry, traces, console, hosts } = settings;
+  const { regions, registry, traces, tracesGrpc, console, hosts } = settings;
   return [
     ...regionListeners(regions),
     { part: "registry", address: registry, variable: "REGISTRY_LISTEN" },
     { part: "traces", address: traces, variable: "TRACES_LISTEN" },
+    { part: "traces", address: tracesGrpc, variable: "TRACES_GRPC_LISTEN" },
     ...(console === undefined ? [] : [{ part: "console", address: console, variable: "CONSOLE_LISTEN" }]),
     ...hostListeners(hosts),
   ];

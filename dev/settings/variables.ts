@@ -27,6 +27,7 @@ export const addressVariables = {
   PROXY_METRICS_LISTEN: address("127.0.0.1:9109").describe("Its metrics."),
   REGISTRY_LISTEN: address("127.0.0.1:5000").describe("The local registry."),
   TRACES_LISTEN: address("127.0.0.1:4318").describe("The trace receiver."),
+  TRACES_GRPC_LISTEN: address("127.0.0.1:4317").describe("The same by OTLP/gRPC."),
   CONSOLE_LISTEN: address("127.0.0.1:7090").describe("The web console."),
   HOSTS_FIRST_PORT: integer(1, 65_535)
     .optional()

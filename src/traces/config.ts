@@ -7,9 +7,12 @@ import { common, LOG_LEVEL, TOKEN_KEYS_DIR, TOKEN_REVOCATIONS_FILE } from "../li
 /** Everything that the trace receiver reads from its environment. */
 export const variables = {
   TRACES_LISTEN: address().prefault("127.0.0.1:4318").describe("Where to serve OTLP/HTTP and queries."),
+  TRACES_GRPC_LISTEN: address().prefault("127.0.0.1:4317").describe("Where to serve OTLP/gRPC."),
   TRACES_DIR: text().describe("Folder of the database."),
-  TRACES_KEEP: integer(10, 1_000_000).prefault(2_000).describe("Traces that are kept."),
-  TRACES_BUDGET_MB: integer(16, 65_536).prefault(64).describe("Disk that they may take, in MiB."),
+  TRACES_KEEP: integer(10, 1_000_000).prefault(100_000).describe("Traces that are kept."),
+  TRACES_BUDGET_MB: integer(16, 65_536)
+    .prefault(512)
+    .describe("Disk that they may take, in MiB. When it is full, fewer are kept."),
   TRACES_AUDIT_DIR: common.auditDir("`audit` in `TRACES_DIR`"),
   TRACES_LOG_LEVEL: common.logLevel(),
   ...{ LOG_LEVEL, ...auditVariables },
@@ -27,6 +30,7 @@ export function readConfig(env: Env) {
   const values = readEnv(env, variables);
   return {
     listen: values.TRACES_LISTEN,
+    grpcListen: values.TRACES_GRPC_LISTEN,
     dir: values.TRACES_DIR,
     bounds: {
       keep: values.TRACES_KEEP,

@@ -16,7 +16,12 @@ const BITS = 32;
 const MAX_US = 2 ** 32;
 
 export function newHistogram(): Histogram {
-  return build({ bitBucketSize: BITS, numberOfSignificantValueDigits: 3, autoResize: true });
+  // It grows with its values; by default it has counts for all that a number can be, 180 KiB.
+  const highestTrackableValue = 2;
+  return build({
+    ...{ bitBucketSize: BITS, numberOfSignificantValueDigits: 3, autoResize: true },
+    highestTrackableValue,
+  });
 }
 
 /** Counts a duration in microseconds. */
@@ -31,5 +36,8 @@ export function encodeHistogram(histogram: Histogram): string {
 
 /** Reads what {@link encodeHistogram} wrote. */
 export function decodeHistogram(text: string): Histogram {
-  return decodeFromCompressedBase64(text, BITS);
+  const histogram = decodeFromCompressedBase64(text, BITS);
+  // It would take no value above those that it has (3.0.1).
+  histogram.autoResize = true;
+  return histogram;
 }

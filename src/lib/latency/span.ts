@@ -13,7 +13,7 @@ interface SpanEvent {
 }
 
 /** A span that this one goes on from without being its child, e.g. the create that a resumed saga finishes. */
-interface SpanLink {
+export interface SpanLink {
   readonly trace_id: string;
   readonly span_id: string;
 }

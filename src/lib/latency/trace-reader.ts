@@ -4,8 +4,8 @@ import { DatabaseSync } from "node:sqlite";
 import { Fault } from "../faults/fault.ts";
 import type { Mark } from "./operation.ts";
 import { fromRow, type StoredOperation } from "./operation-rows.ts";
-import { type StoredSpan, unpackSpans } from "./packed-spans.ts";
 import type { Span } from "./span.ts";
+import { readSpans } from "./stored-spans.ts";
 import { TABLES_VERSION } from "./tables.ts";
 import { isSpanVisible, isVisible } from "./visibility.ts";
 
@@ -81,6 +81,8 @@ export interface Loss {
 export interface StoreState {
   readonly diskBytes: number;
   readonly traces: number;
+  /** Traces whose operations are not known yet. */
+  readonly unsealed: number;
   readonly operations: number;
 }
 
@@ -189,6 +191,7 @@ export class TraceReader {
     return this.#read((db) => ({
       diskBytes: ["", "-wal", "-shm"].reduce((sum, suffix) => sum + sizeOf(this.#path + suffix), 0),
       traces: Number(one(db, "select count(*) from trace")),
+      unsealed: Number(one(db, "select count(*) from trace where due_ms is not null")),
       operations: Number(one(db, "select count(*) from operation")),
     }));
   }
@@ -228,16 +231,6 @@ export class TraceReader {
     if (identityOf(this.#path) !== file) throw new Error("the file was replaced while it was opened");
     return db;
   }
-}
-
-/** Reads the spans of the trace in row `trace`, sealed or not, earliest first. */
-export function readSpans(db: DatabaseSync, trace: number): StoredSpan[] {
-  const packed = db.prepare("select spans from packed where trace = ?").get(trace)?.["spans"];
-  if (packed instanceof Uint8Array) return unpackSpans(packed);
-  return db
-    .prepare("select client_org, body from span where trace = ? order by start_us, span_id")
-    .all(trace)
-    .map((row) => ({ json: String(row["body"]), clientOrg: textOf(row["client_org"]) }));
 }
 
 function identityOf(path: string): string {

@@ -1,13 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Fault } from "../../lib/faults/fault.ts";
 import { Concurrency } from "../../lib/limits/concurrency.ts";
-import { MAX_CLIENT_SPANS_PER_REQUEST } from "../access.ts";
 import { httpStatus, send, sendJson, setHeaders } from "../reply.ts";
 import type { TraceStore } from "../store/store.ts";
 import type { Origin } from "../store/summary.ts";
+import { encodeExportResponse, encodeStatus } from "./answers.ts";
 import { readBody } from "./body.ts";
-import { MAX_SPANS_PER_REQUEST, normalize } from "./normalize.ts";
-import { decodeExportRequest, encodeExportResponse, encodeStatus } from "./protobuf.ts";
+import { decodeSpans } from "./decode-spans.ts";
+import { normalize } from "./normalize.ts";
+import type { Normalized } from "./span-limits.ts";
+import { spanLimit, storeSpans } from "./store-spans.ts";
 
 /** Bodies in memory at a time: of services, of all clients and of the clients of one organisation. Further requests are refused. */
 const PLACES = { services: 8, clients: 16, org: 4 };
@@ -28,16 +30,13 @@ export class Ingest {
   }
 
   /** Stores the spans of a request whose sender has been authenticated. */
-  async receive(request: IncomingMessage, response: ServerResponse, origin: Origin): Promise<void> {
-    const isJson = isJsonRequest(request);
+  async receive(incoming: IncomingMessage, response: ServerResponse, origin: Origin): Promise<void> {
+    const isJson = isJsonRequest(incoming);
     const giveBack = this.#take(origin);
     try {
-      const body = await readBody(request, MAX_BODY_BYTES[origin.kind]);
-      const limit = origin.kind === "client" ? MAX_CLIENT_SPANS_PER_REQUEST : MAX_SPANS_PER_REQUEST;
-      const { spans, rejected, problems } = normalize(parse(body, isJson), limit);
-      const added = this.#add(spans, origin);
-      const refused = rejected + added.dropped;
-      const why = [...problems, ...added.problems].join("; ");
+      const body = await readBody(incoming, MAX_BODY_BYTES[origin.kind]);
+      const request = parse(body, isJson, spanLimit(origin));
+      const { refused, why } = await storeSpans(this.#store, request, origin);
       if (isJson) sendJson(response, 200, refused === 0 ? {} : partialSuccess(refused, why));
       else send(response, 200, PROTOBUF, encodeExportResponse(refused, why));
     } finally {
@@ -58,16 +57,6 @@ export class Ingest {
     } catch (err) {
       ofOrg();
       throw err;
-    }
-  }
-
-  #add(spans: Parameters<TraceStore["add"]>[0], origin: Origin) {
-    try {
-      return this.#store.add(spans, origin);
-    } catch (cause) {
-      // OTLP senders try again later.
-      const extra = { cause, retryAfterMs: 5_000 };
-      throw new Fault("UNAVAILABLE", "STORE_UNAVAILABLE", "the spans could not be stored", {}, extra);
     }
   }
 }
@@ -106,9 +95,9 @@ function isJsonRequest(request: IncomingMessage): boolean {
   throw new Fault("UNIMPLEMENTED", "CONTENT_TYPE_UNKNOWN", message, { content_type: given });
 }
 
-function parse(body: Buffer, isJson: boolean): unknown {
+function parse(body: Buffer, isJson: boolean, limit: number): Normalized {
   try {
-    return isJson ? JSON.parse(body.toString("utf8")) : decodeExportRequest(body);
+    return isJson ? normalize(JSON.parse(body.toString("utf8")), limit) : decodeSpans(body, limit);
   } catch (cause) {
     const reason = isJson ? "BODY_NOT_JSON" : "BODY_NOT_PROTOBUF";
     const message = `the body is not ${isJson ? "JSON" : "an ExportTraceServiceRequest"}`;

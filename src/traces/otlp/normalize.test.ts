@@ -11,7 +11,7 @@ const GOOD = {
 
 describe("a span of OTLP/JSON", () => {
   test("becomes one with microseconds and lower-case ids", () => {
-    expect(normalize(request([GOOD])).spans).toEqual([
+    expect(normalize(request([GOOD])).spans.map(({ span }) => span)).toEqual([
       {
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736",
         span_id: "00f067aa0ba902b7",
@@ -31,11 +31,11 @@ describe("a span of OTLP/JSON", () => {
     ["an empty parent is no parent", { parentSpanId: "" }, undefined],
     ["a parent is kept", { parentSpanId: "00F067AA0BA902B8" }, "00f067aa0ba902b8"],
   ])("%s", (_name, fields, parent) => {
-    expect(normalize(request([{ ...GOOD, ...fields }])).spans[0]?.parent_span_id).toBe(parent);
+    expect(normalize(request([{ ...GOOD, ...fields }])).spans[0]?.span.parent_span_id).toBe(parent);
   });
 
   test("that ends before it starts takes no time", () => {
-    expect(normalize(request([{ ...GOOD, endTimeUnixNano: "5" }])).spans[0]?.duration_us).toBe(0);
+    expect(normalize(request([{ ...GOOD, endTimeUnixNano: "5" }])).spans[0]?.span.duration_us).toBe(0);
   });
 
   test("keeps attributes of every type, and those JSON cannot hold as text", () => {
@@ -50,9 +50,9 @@ describe("a span of OTLP/JSON", () => {
       "nonsense",
     ];
 
-    const [span] = normalize(request([{ ...GOOD, attributes }])).spans;
+    const [encoded] = normalize(request([{ ...GOOD, attributes }])).spans;
 
-    expect(Object.entries(span?.attributes ?? {})).toEqual([
+    expect(Object.entries(encoded?.span.attributes ?? {})).toEqual([
       ["big", "9223372036854775807"],
       ["small", 7],
       ["nan", "NaN"],

@@ -1,33 +1,19 @@
-import type { Span, SpanKind } from "../../lib/latency/span.ts";
+import type { Span, SpanLink } from "../../lib/latency/span.ts";
+import { type EncodedSpan, encode } from "../store/rows.ts";
+import * as limits from "./span-limits.ts";
 import { attributesOf, isRecord, listOf, shorten } from "./values.ts";
 
-/** The spans of an export request. */
-export interface Normalized {
-  readonly spans: readonly Span[];
-  /** Number of refused spans. */
-  readonly rejected: number;
-  /** Why, each reason once. */
-  readonly problems: readonly string[];
-}
-
-/** Further spans of a request are refused. */
-export const MAX_SPANS_PER_REQUEST = 20_000;
-/** A span that is larger as JSON loses its events, and then its attributes. */
-const MAX_SPAN_BYTES = 64 * 1024;
-
-const MAX_NAME = 256;
-const MAX_EVENTS = 64;
-const KINDS: readonly SpanKind[] = ["internal", "internal", "server", "client", "producer", "consumer"];
-const STATUSES = ["unset", "ok", "error"] as const;
-
 /** Converts an OTLP/JSON export request. Refuses wrong spans, and cuts the others to size. */
-export function normalize(request: unknown, maxSpans: number = MAX_SPANS_PER_REQUEST): Normalized {
-  const spans: Span[] = [];
+export function normalize(
+  request: unknown,
+  maxSpans: number = limits.MAX_SPANS_PER_REQUEST,
+): limits.Normalized {
+  const spans: EncodedSpan[] = [];
   const problems = new Set<string>();
   let rejected = 0;
-  for (const { service, raw } of rawSpans(request)) {
-    const problem = spans.length >= maxSpans ? `a request holds at most ${maxSpans} spans` : defect(raw);
-    if (problem === undefined && isRecord(raw)) spans.push(toSpan(raw, service));
+  for (const { resource, raw } of rawSpans(request)) {
+    const problem = spans.length + rejected >= maxSpans ? limits.tooMany(maxSpans) : defect(raw);
+    if (problem === undefined && isRecord(raw)) spans.push(encode(toSpan(raw, resource)));
     else {
       rejected += 1;
       problems.add(problem ?? "a span must be an object");
@@ -36,75 +22,66 @@ export function normalize(request: unknown, maxSpans: number = MAX_SPANS_PER_REQ
   return { spans, rejected, problems: [...problems] };
 }
 
-function* rawSpans(request: unknown): Generator<{ service: string; raw: unknown }> {
+function* rawSpans(request: unknown): Generator<{ resource: limits.Resource; raw: unknown }> {
   for (const resourceSpans of listOf(request, "resourceSpans")) {
-    const resource = isRecord(resourceSpans) ? resourceSpans["resource"] : undefined;
-    const name = attributesOf(listOf(resource, "attributes"))["service.name"];
-    const service = typeof name === "string" && name !== "" ? shorten(name, MAX_NAME) : "unknown";
+    const raw = isRecord(resourceSpans) ? resourceSpans["resource"] : undefined;
+    const resource = limits.resourceOf(attributesOf(listOf(raw, "attributes")));
     for (const scope of listOf(resourceSpans, "scopeSpans")) {
-      for (const raw of listOf(scope, "spans")) yield { service, raw };
+      for (const span of listOf(scope, "spans")) yield { resource, raw: span };
     }
   }
 }
 
 function defect(raw: unknown): string | undefined {
   if (!isRecord(raw)) return "a span must be an object";
-  if (!isId(raw["traceId"], 32)) return "traceId must be 32 hex digits, not all zero";
-  if (!isId(raw["spanId"], 16)) return "spanId must be 16 hex digits, not all zero";
+  if (!isId(raw["traceId"], 32)) return limits.PROBLEMS.traceId;
+  if (!isId(raw["spanId"], 16)) return limits.PROBLEMS.spanId;
   const parent = raw["parentSpanId"];
-  if (parent !== undefined && parent !== "" && !isHex(parent, 16))
-    return "parentSpanId must be 16 hex digits or empty";
-  if (microseconds(raw["startTimeUnixNano"]) === undefined)
-    return "startTimeUnixNano must be nanoseconds since 1970";
-  if (microseconds(raw["endTimeUnixNano"]) === undefined)
-    return "endTimeUnixNano must be nanoseconds since 1970";
+  if (parent !== undefined && parent !== "" && !isHex(parent, 16)) return limits.PROBLEMS.parent;
+  if (microseconds(raw["startTimeUnixNano"]) === undefined) return limits.PROBLEMS.start;
+  if (microseconds(raw["endTimeUnixNano"]) === undefined) return limits.PROBLEMS.end;
   return undefined;
 }
 
 /** Converts a span in which {@link defect} has found nothing wrong. */
-function toSpan(raw: Record<string, unknown>, service: string): Span {
+function toSpan(raw: Record<string, unknown>, resource: limits.Resource): Span {
   const start = microseconds(raw["startTimeUnixNano"]) ?? 0;
   const end = microseconds(raw["endTimeUnixNano"]) ?? start;
   const parent = String(raw["parentSpanId"] ?? "").toLowerCase();
   const status = isRecord(raw["status"]) ? raw["status"] : {};
   const message = status["message"];
-  const events = listOf(raw, "events").slice(0, MAX_EVENTS).filter(isRecord);
-  return fitted({
+  const events = listOf(raw, "events").slice(0, limits.MAX_EVENTS).filter(isRecord);
+  const links = listOf(raw, "links").slice(0, limits.MAX_LINKS).flatMap(toLink);
+  return {
     trace_id: String(raw["traceId"]).toLowerCase(),
     span_id: String(raw["spanId"]).toLowerCase(),
     ...(/^0*$/.test(parent) ? {} : { parent_span_id: parent }),
-    name: nameOf(raw["name"]),
-    service,
-    kind: KINDS[Number(raw["kind"])] ?? "internal",
+    name: limits.nameOf(raw["name"]),
+    ...resource,
+    kind: limits.KINDS[Number(raw["kind"])] ?? "internal",
     start_us: start,
     duration_us: Math.max(0, end - start),
-    status: STATUSES[Number(status["code"])] ?? "unset",
-    ...(typeof message === "string" && message !== "" ? { status_message: shorten(message, 1_024) } : {}),
+    status: limits.STATUSES[Number(status["code"])] ?? "unset",
+    ...(typeof message === "string" && message !== ""
+      ? { status_message: shorten(message, limits.MAX_MESSAGE) }
+      : {}),
     attributes: attributesOf(listOf(raw, "attributes")),
     ...(events.length > 0 ? { events: events.map((event) => toEvent(event, start)) } : {}),
-  });
+    ...(links.length > 0 ? { links } : {}),
+  };
 }
 
 function toEvent(raw: Record<string, unknown>, fallbackUs: number) {
   return {
-    name: nameOf(raw["name"]),
+    name: limits.nameOf(raw["name"]),
     time_us: microseconds(raw["timeUnixNano"]) ?? fallbackUs,
     attributes: attributesOf(listOf(raw, "attributes")),
   };
 }
 
-function fitted(span: Span): Span {
-  if (sizeOf(span) <= MAX_SPAN_BYTES) return span;
-  const { events: _dropped, ...rest } = span;
-  return sizeOf(rest) <= MAX_SPAN_BYTES ? rest : { ...rest, attributes: {} };
-}
-
-function sizeOf(span: Span): number {
-  return Buffer.byteLength(JSON.stringify(span));
-}
-
-function nameOf(raw: unknown): string {
-  return typeof raw === "string" && raw !== "" ? shorten(raw, MAX_NAME) : "(no name)";
+function toLink(raw: unknown): SpanLink[] {
+  if (!isRecord(raw) || !isId(raw["traceId"], 32) || !isId(raw["spanId"], 16)) return [];
+  return [{ trace_id: String(raw["traceId"]).toLowerCase(), span_id: String(raw["spanId"]).toLowerCase() }];
 }
 
 function microseconds(nanos: unknown): number | undefined {

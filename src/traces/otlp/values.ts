@@ -1,8 +1,8 @@
 import type { Attributes, AttributeValue } from "../../lib/latency/span.ts";
 
-const MAX_ATTRIBUTES = 128;
-const MAX_KEY = 256;
-const MAX_TEXT = 4_096;
+export const MAX_ATTRIBUTES = 128;
+export const MAX_KEY = 256;
+export const MAX_TEXT = 4_096;
 const MAX_ITEMS = 64;
 const MAX_DEPTH = 4;
 
@@ -36,7 +36,7 @@ export function shorten(text: string, max: number): string {
   return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
 }
 
-function attributeValue(any: unknown): AttributeValue | undefined {
+export function attributeValue(any: unknown): AttributeValue | undefined {
   const list = isRecord(any) ? any["arrayValue"] : undefined;
   if (list === undefined) return scalarOf(any);
   return listOf(list, "values")
@@ -68,7 +68,7 @@ function integer(raw: unknown): Scalar | undefined {
   return Number.isSafeInteger(value) ? value : String(raw);
 }
 
-function double(raw: unknown): Scalar | undefined {
+export function double(raw: unknown): Scalar | undefined {
   // OTLP/JSON writes NaN and the infinities as text.
   if (typeof raw === "number") return Number.isFinite(raw) ? raw : String(raw);
   return raw === "NaN" || raw === "Infinity" || raw === "-Infinity" ? raw : undefined;

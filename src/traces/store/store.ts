@@ -1,10 +1,15 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
+import type { StoredSpan } from "../../lib/latency/packed-spans.ts";
 import { machineOf, type Span } from "../../lib/latency/span.ts";
+import { readSpans } from "../../lib/latency/stored-spans.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import { type Bounds, evict } from "./evict.ts";
-import { fromRow, type StoredSummary, toRow } from "./rows.ts";
+import { type Bounds, Retention } from "./retention.ts";
+import { COLUMNS, type EncodedSpan, fromRow, type StoredSummary, toRow } from "./rows.ts";
 import { openDatabase } from "./schema.ts";
-import { grow, type Origin, refusal, type Summary } from "./summary.ts";
+import { Sealing } from "./sealing.ts";
+import { SideNotes } from "./side-notes.ts";
+import { grow, type Origin, provisionalTier, refusal, type Summary } from "./summary.ts";
+import { slowestOf } from "./tiers.ts";
 
 /** The outcome of storing a batch of spans. */
 interface Added {
@@ -28,106 +33,230 @@ export interface Filter {
 export interface StoredTrace {
   readonly summary: StoredSummary;
   /** Earliest first. */
-  readonly spans: readonly { readonly json: string; readonly clientOrg: string | undefined }[];
+  readonly spans: readonly StoredSpan[];
 }
 
-/** The latest traces, on disk. A batch is one transaction. */
+/** A trace whose root is there is sealed when nothing came for so long. */
+const QUIET_MS = 3_000;
+/** The same for a trace without a root: somebody else may have it. */
+const ROOTLESS_QUIET_MS = 15_000;
+/** A trace is sealed at this age whatever comes, and then anew. */
+const MAX_OPEN_MS = 300_000;
+/** Traces that are sealed in one transaction. */
+const SEAL_BATCH = 32;
+const PRUNE_EVERY_MS = 60_000;
+
+/** The id of a span in its JSON, where it comes before those of links. */
+const SPAN_ID = /"span_id":"([0-9a-f]{16})"/;
+
+/** Traces on disk. A batch is one transaction. */
 export class TraceStore {
   readonly #db: DatabaseSync;
-  readonly #bounds: Bounds;
   readonly #clock: Clock;
   readonly #statements: ReturnType<typeof prepare>;
+  readonly #sealing: Sealing;
+  readonly #retention: Retention;
+  readonly #notes: SideNotes;
+  #prunedMs = Number.NEGATIVE_INFINITY;
 
-  /** @param dir made when it does not exist */
-  constructor(dir: string, bounds: Bounds, clock: Clock) {
+  /**
+   * @param dir made when it does not exist
+   * @param random from 0 to 1, without 1
+   */
+  constructor(dir: string, bounds: Bounds, clock: Clock, random: () => number = Math.random) {
     this.#db = openDatabase(dir);
-    this.#bounds = bounds;
     this.#clock = clock;
     this.#statements = prepare(this.#db);
+    this.#sealing = new Sealing(this.#db, slowestOf(bounds.keep));
+    this.#notes = new SideNotes(this.#db);
+    const seal = (trace: StoredSummary) => this.#seal(trace);
+    this.#retention = new Retention(this.#db, bounds, this.#sealing, seal, random);
   }
 
-  /** Stores spans, updates the summaries of their traces, and evicts the oldest traces. */
-  add(spans: readonly Span[], origin: Origin): Added {
+  /**
+   * Stores spans, updates the summaries of their traces, and evicts traces.
+   *
+   * @param refused spans of the request that were not even read
+   */
+  add(spans: readonly EncodedSpan[], origin: Origin, refused = 0): Added {
     const added: Added = { dropped: 0, problems: new Set() };
-    this.#db.exec("begin immediate");
-    try {
-      for (const [traceId, ofTrace] of Map.groupBy(spans, (span) => span.trace_id)) {
+    if (spans.length === 0 && refused === 0) return added;
+    this.#transact(() => {
+      for (const [traceId, ofTrace] of Map.groupBy(spans, ({ span }) => span.trace_id)) {
         this.#addToTrace(traceId, ofTrace, origin, added);
       }
-      evict(this.#db, this.#bounds);
-      this.#db.exec("commit");
-      return added;
-    } catch (err) {
-      if (this.#db.isTransaction) this.#db.exec("rollback");
-      throw err;
-    }
+      if (origin.kind === "service") this.#notes.refused(this.#clock.now(), added.dropped + refused);
+      this.#retention.enforce();
+      this.#sealing.counts.flush();
+    });
+    return added;
+  }
+
+  /**
+   * Seals traces that are due, in one short transaction.
+   *
+   * @returns whether more are due
+   */
+  sealDue(): boolean {
+    const nowMs = this.#clock.now();
+    // Far ahead: the clock was set back.
+    const due = this.#statements.due.all(nowMs, nowMs + 2 * MAX_OPEN_MS, SEAL_BATCH).map(fromRow);
+    const prunes = Math.abs(nowMs - this.#prunedMs) >= PRUNE_EVERY_MS;
+    if (due.length === 0 && !prunes) return false;
+    this.#transact(() => {
+      for (const trace of due) this.#seal(trace);
+      this.#sealing.counts.flush();
+      if (prunes) {
+        this.#sealing.counts.prune(nowMs);
+        this.#retention.prune();
+        this.#prunedMs = nowMs;
+      }
+    });
+    return due.length === SEAL_BATCH;
   }
 
   list(filter: Filter): StoredSummary[] {
-    const { machineId: machine = null, namePrefix: prefix = "", org = null, limit } = filter;
-    return this.#statements.list.all({ machine, prefix, org, limit }).map(fromRow);
+    const { machineId: machine, namePrefix: prefix = "", org = null, limit } = filter;
+    const { list, listOfMachine } = this.#statements;
+    const rows =
+      machine === undefined
+        ? list.all({ prefix, org, limit })
+        : listOfMachine.all({ machine, prefix, org, limit });
+    return rows.map(fromRow);
   }
 
   get(traceId: string): StoredTrace | undefined {
     const row = this.#statements.getTrace.get(traceId);
     if (!row) return undefined;
-    const spans = this.#statements.getSpans.all(traceId).map((span) => ({
-      json: String(span["body"]),
-      clientOrg: span["client_org"] === null ? undefined : String(span["client_org"]),
-    }));
-    return { summary: fromRow(row), spans };
+    const summary = fromRow(row);
+    return { summary, spans: readSpans(this.#db, summary.row) };
   }
 
   close(): void {
     this.#db.close();
   }
 
-  #addToTrace(traceId: string, spans: readonly Span[], origin: Origin, added: Added): void {
-    const row = this.#statements.getTrace.get(traceId);
-    let summary: Summary | undefined = row && fromRow(row);
+  #transact(run: () => void): void {
+    this.#db.exec("begin immediate");
+    try {
+      run();
+      this.#db.exec("commit");
+    } catch (err) {
+      if (this.#db.isTransaction) this.#db.exec("rollback");
+      this.#sealing.counts.reset();
+      this.#notes.reset();
+      this.#retention.recount();
+      throw err;
+    }
+  }
+
+  #addToTrace(traceId: string, spans: readonly EncodedSpan[], origin: Origin, added: Added): void {
+    const stored = this.#statements.getTrace.get(traceId);
+    const before = stored && fromRow(stored);
+    const isNew = before && before.dueMs === undefined ? this.#unknownIn(before) : () => true;
+    const fresh = spans.filter(({ span }) => isNew(span.span_id));
+    if (fresh.length === 0) return;
+    if (before && before.dueMs === undefined) this.#reopen(before);
+    const row = before?.row ?? this.#nextRow();
+    let summary: Summary | undefined = before;
     let dropped = 0;
-    for (const span of spans) {
-      if (this.#statements.hasSpan.get(traceId, span.span_id)) continue;
-      const body = JSON.stringify(span);
-      const bytes = Buffer.byteLength(body);
+    for (const { span, json } of fresh) {
+      const bytes = Buffer.byteLength(json);
       const problem = refusal(summary, bytes, origin);
       if (problem !== undefined) {
+        if (this.#statements.hasSpan.get(row, span.span_id)) continue;
         added.problems.add(problem);
         dropped += 1;
         continue;
       }
       const clientOrg = origin.kind === "client" ? origin.org : null;
-      this.#statements.putSpan.run(traceId, span.span_id, span.start_us, clientOrg, body);
+      const { changes } = this.#statements.putSpan.run(row, span.span_id, span.start_us, clientOrg, json);
+      if (changes === 0) continue;
       const machine = machineOf(span);
-      if (machine !== undefined) this.#statements.putMachine.run(machine, traceId);
+      if (machine !== undefined) this.#statements.putMachine.run(machine, row);
+      if (origin.kind === "service") this.#notes.see(span);
       summary = grow(summary, span, bytes, origin);
     }
     added.dropped += dropped;
-    if (!summary) return;
-    const total = { ...summary, dropped: summary.dropped + dropped, receivedMs: this.#clock.now() };
-    this.#statements.putTrace.run(toRow(total));
+    if (summary) this.#put(row, before, { ...summary, dropped: summary.dropped + dropped });
+  }
+
+  /** Stores the summary of a trace that spans were added to. */
+  #put(row: number, before: StoredSummary | undefined, summary: Summary): void {
+    const nowMs = this.#clock.now();
+    const openedMs = before?.dueMs === undefined ? nowMs : before.openedMs;
+    const quietMs = summary.hasRoot ? QUIET_MS : ROOTLESS_QUIET_MS;
+    const after = {
+      ...summary,
+      ...{ receivedMs: nowMs, openedMs, rank: nowMs, tier: provisionalTier(summary) },
+      dueMs: Math.min(nowMs + quietMs, openedMs + MAX_OPEN_MS),
+    };
+    this.#statements.putTrace.run(row, ...toRow(after));
+    this.#retention.moved(before, after);
+  }
+
+  /** Returns a test for spans that a sealed trace does not have. */
+  #unknownIn(trace: StoredSummary): (spanId: string) => boolean {
+    const known = new Set(readSpans(this.#db, trace.row).map(({ json }) => SPAN_ID.exec(json)?.[1]));
+    return (spanId) => !known.has(spanId);
+  }
+
+  /** Unpacks the spans of a sealed trace, which will be sealed anew. */
+  #reopen({ row }: StoredSummary): void {
+    for (const { json, clientOrg } of readSpans(this.#db, row)) {
+      // Written from a span.
+      const { span_id, start_us }: Span = JSON.parse(json);
+      this.#statements.putSpan.run(row, span_id, start_us, clientOrg ?? null, json);
+    }
+    this.#statements.removePacked.run(row);
+  }
+
+  #seal(trace: StoredSummary): void {
+    const { tier, displaced } = this.#sealing.seal(trace, readSpans(this.#db, trace.row));
+    const after: StoredSummary = { ...trace, tier, dueMs: undefined };
+    this.#statements.setTier.run(tier, null, trace.row);
+    this.#retention.moved(trace, after);
+    for (const row of displaced) this.#displace(row);
+  }
+
+  /** Lets a trace that is among the slowest no longer grow old like others. */
+  #displace(row: number): void {
+    const stored = this.#statements.getTraceInRow.get(row);
+    const trace = stored && fromRow(stored);
+    if (trace?.tier !== "slow") return;
+    this.#statements.setTier.run("recent", null, row);
+    this.#retention.moved(trace, { ...trace, tier: "recent" });
+  }
+
+  #nextRow(): number {
+    return Number(this.#statements.lastRow.get()?.["row"] ?? 0) + 1;
   }
 }
 
 function prepare(db: DatabaseSync) {
-  const statement = (sql: string): StatementSync => db.prepare(sql);
+  const matches = `substr(root_name, 1, length(:prefix)) = :prefix
+      and (:org is null or coalesce(owner, client_owner) = :org) order by start_us desc, trace_id limit :limit`;
   return {
-    getTrace: statement("select * from trace where trace_id = ?"),
-    getSpans: statement("select client_org, body from span where trace_id = ? order by start_us, span_id"),
-    hasSpan: statement("select 1 from span where trace_id = ? and span_id = ?"),
-    putSpan: statement(
-      "insert into span (trace_id, span_id, start_us, client_org, body) values (?, ?, ?, ?, ?)",
+    getTrace: db.prepare("select * from trace where trace_id = ?"),
+    getTraceInRow: db.prepare("select * from trace where row = ?"),
+    lastRow: db.prepare("select max(row) as row from trace"),
+    hasSpan: db.prepare("select 1 from span where trace = ? and span_id = ?"),
+    putSpan: db.prepare(
+      "insert or ignore into span (trace, span_id, start_us, client_org, body) values (?, ?, ?, ?, ?)",
     ),
-    putMachine: statement("insert or ignore into machine_trace (machine_id, trace_id) values (?, ?)"),
-    putTrace: statement(`
-      insert or replace into trace values (
-        :trace_id, :root_name, :root_service, :root_start_us, :has_root, :start_us, :end_us, :spans, :bytes, :dropped,
-        :client_spans, :about_machine, :owner, :client_owner, :received_ms)`),
-    list: statement(`
-      select * from trace
-       where (:machine is null or trace_id in (select trace_id from machine_trace where machine_id = :machine))
-         and substr(root_name, 1, length(:prefix)) = :prefix
-         and (:org is null or coalesce(owner, client_owner) = :org)
-       order by start_us desc, trace_id limit :limit`),
+    putMachine: db.prepare("insert or ignore into machine_trace (machine_id, trace) values (?, ?)"),
+    putTrace: db.prepare(
+      `insert into trace (row, ${COLUMNS.join()}) values (?, ${COLUMNS.map(() => "?").join()})
+        on conflict (row) do update set ${COLUMNS.slice(1)
+          .map((column) => `${column} = excluded.${column}`)
+          .join()}`,
+    ),
+    removePacked: db.prepare("delete from packed where trace = ?"),
+    setTier: db.prepare("update trace set tier = ?, due_ms = ? where row = ?"),
+    due: db.prepare("select * from trace where due_ms <= ? or due_ms > ? order by due_ms limit ?"),
+    list: db.prepare(`select * from trace where ${matches}`),
+    listOfMachine: db.prepare(
+      `select * from trace where row in (select trace from machine_trace where machine_id = :machine) and ${matches}`,
+    ),
   };
 }

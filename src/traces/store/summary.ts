@@ -1,4 +1,5 @@
 import { machineOf, orgOf, type Span } from "../../lib/latency/span.ts";
+import type { Tier } from "./tiers.ts";
 
 /** Further spans of a trace are counted, not stored. */
 const MAX_SPANS_PER_TRACE = 5_000;
@@ -58,6 +59,12 @@ export function grow(before: Summary | undefined, span: Span, bytes: number, ori
     owner: fromClient ? was.owner : join(was.owner, orgOf(span)),
     clientOwner: fromClient ? join(was.clientOwner, origin.org) : was.clientOwner,
   };
+}
+
+/** Tier of a trace as long as its operations are not known. */
+export function provisionalTier(trace: Summary): Tier {
+  if (trace.clientSpans === trace.spans) return "client";
+  return trace.aboutMachine || trace.clientSpans > 0 ? "recent" : "background";
 }
 
 /** Says why a trace takes no further span; undefined when it does. */

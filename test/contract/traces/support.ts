@@ -5,9 +5,12 @@ import type { AuditEntry } from "../../../src/lib/audit/audit-entry.ts";
 import { mintToken, TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import type { Scope } from "../../../src/lib/auth/claims.ts";
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";
-import { systemClock } from "../../../src/lib/runtime/clock.ts";
+import { serve } from "../../../src/lib/grpc/server/serve.ts";
+import { type Clock, systemClock } from "../../../src/lib/runtime/clock.ts";
 import { listen } from "../../../src/lib/runtime/listen.ts";
+import { grpcServer } from "../../../src/traces/otlp/grpc-server.ts";
 import { closeServer, traceServer } from "../../../src/traces/server.ts";
+import { startSealing } from "../../../src/traces/store/seal-loop.ts";
 import { TraceStore } from "../../../src/traces/store/store.ts";
 
 /** The cluster's keys of these tests. */
@@ -21,12 +24,16 @@ export async function bearer(org: string, ...scopes: readonly Scope[]): Promise<
 /** A receiver in this process. */
 export interface Receiver {
   readonly url: string;
+  /** Where it takes OTLP/gRPC. */
+  readonly grpcAddress: string;
   /** What it wrote to its audit log. */
   readonly refusals: readonly AuditEntry[];
   post(body: unknown, options?: { token?: string; headers?: Record<string, string> }): Promise<Response>;
   get(path: string, token?: string): Promise<Response>;
   /** Requests that it has been asked so far. */
   asked(): number;
+  /** Sets its clock forward. */
+  pass(ms: number): void;
   close(): Promise<void>;
 }
 
@@ -43,15 +50,29 @@ export async function startReceiver(
   budgetBytes = 56 * 1024 * 1024,
 ): Promise<Receiver> {
   const verifier = new TokenVerifier(keys.publicKey);
-  const store = new TraceStore(dir, { keep, budgetBytes }, systemClock);
+  let passedMs = 0;
+  const clock: Clock = { ...systemClock, now: () => systemClock.now() + passedMs };
+  const store = new TraceStore(dir, { keep, budgetBytes }, clock);
   const refusals: AuditEntry[] = [];
   const audit = { record: (entry: AuditEntry) => refusals.push(entry) };
-  const server = traceServer(store, (header) => verifier.verify(header), systemClock, audit);
+  const server = traceServer(store, (header) => verifier.verify(header), clock, audit);
   let asked = 0;
   server.on("request", () => (asked += 1));
   const url = `http://127.0.0.1:${await listen(server, "127.0.0.1:0", "TRACES_LISTEN")}`;
-  const close = () => closeServer(server).then(() => store.close());
-  return { url, refusals, ...requests(url), asked: () => asked, close };
+  const stopSealing = startSealing(store);
+  const { server: grpc, health } = grpcServer(store, verifier, audit);
+  const running = await serve(grpc, "127.0.0.1:0", 1_000, health, "TRACES_GRPC_LISTEN");
+  const grpcAddress = `127.0.0.1:${running.port}`;
+  const close = async () => {
+    await running();
+    await closeServer(server);
+    await stopSealing();
+    store.close();
+  };
+  const pass = (ms: number) => {
+    passedMs += ms;
+  };
+  return { url, grpcAddress, refusals, ...requests(url), asked: () => asked, pass, close };
 }
 
 /** Makes requests to a receiver: posts as a service and reads as an administrator by default. */

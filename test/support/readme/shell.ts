@@ -23,6 +23,7 @@ export async function freshEnvironment(names: Map<string, string>): Promise<Node
     ["SCHEDULER_LISTEN", "7071"],
     ["REGISTRY_LISTEN", "5000"],
     ["TRACES_LISTEN", "4318"],
+    ["TRACES_GRPC_LISTEN", "4317"],
     ["API_METRICS_LISTEN", "9100"],
     ["API_REST_LISTEN", "7080"],
     ["SCHEDULER_METRICS_LISTEN", "9101"],
