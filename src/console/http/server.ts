@@ -59,7 +59,11 @@ export async function consoleServer(parts: ConsoleParts): Promise<FastifyInstanc
     const { code, reason, message, facts, violations, retryAfterMs } = fault;
     if (code === "UNAUTHENTICATED") reply.header("www-authenticate", "Bearer");
     if (retryAfterMs !== undefined) reply.header("retry-after", Math.ceil(retryAfterMs / 1_000));
-    reply.code(statusOf(fault)).send({ error: { code, reason, message, facts, violations } });
+    reply.code(statusOf(fault));
+    // People open links, and read no JSON.
+    if (pathOf(request) === "/login" && request.headers.accept?.includes("text/html"))
+      reply.type("text/plain; charset=utf-8").send(`${message}\n`);
+    else reply.send({ error: { code, reason, message, facts, violations } });
   }
 
   server.addHook("onRequest", async (request, reply) => {

@@ -92,6 +92,7 @@ describe("a link", () => {
     });
 
     const again = await fetch(url, { redirect: "manual" });
+    const inBrowser = await fetch(url, { redirect: "manual", headers: { accept: "text/html,*/*" } });
     const session = await json(console.get("/api/session", undefined, { cookie: cookieOf(opened) }));
 
     expect([opened.status, opened.headers.get("location")]).toEqual([303, "/?since=2h&path=warm"]);
@@ -101,6 +102,9 @@ describe("a link", () => {
     expect(session).toMatchObject({ subject: "test", org: "acme", is_operator: false });
     expect(again.status).toBe(401);
     expect(again.headers.get("set-cookie")).toBeNull();
+    expect(await inBrowser.text()).toBe(
+      "the link has been used, or is older than a minute: hover console makes another\n",
+    );
     expect(console.refusals.at(-1)).toMatchObject({ reason: "LINK_INVALID" });
   });
 
