@@ -3,7 +3,8 @@ import type { ImageRef, Machine } from "../machines/machine.ts";
 
 /** Says which machine an operation is about, for its span. @param hostName empty: nobody said */
 export function operationAttributes({ id, spec }: Machine, hostName = ""): Attributes {
-  const { cpuKind, cpus, memoryMb } = spec.config.guest;
+  const { cpus, memoryMb } = spec.resources;
+  const { cpuKind } = spec.config.guest;
   return {
     [attribute.machineId]: id,
     [attribute.org]: spec.org,
