@@ -63,6 +63,22 @@ describe("of more starts than are kept", () => {
   });
 });
 
+test("reads about machines push out no starts", () => {
+  using world = new StoreWorld(100);
+  const starts = Array.from({ length: 30 }, () => world.start(5_000));
+  world.pass(5_000);
+  for (let i = 0; i < 400; i++) {
+    const attributes = { "windhover.machine.id": "0123456789abcd" };
+    world.add(
+      world.span(world.ids(), { name: "windhover.machines.v1.MachinesService/GetMachine", attributes }),
+    );
+    if (i % 5 === 4) world.pass(5_000);
+  }
+
+  expect(starts.filter(({ traceId }) => world.store.get(traceId))).toHaveLength(30);
+  expect(world.store.list({ limit: 200 })).toHaveLength(100);
+});
+
 /** What a sender or time does. */
 const action = fc.oneof(
   fc.record({

@@ -59,7 +59,8 @@ export class Sealing {
   #tierOf(trace: StoredSummary, operations: readonly Operation[]): Tier {
     if (operations.some(({ reason }) => reason !== "")) return "failed";
     if (this.slowest.has(trace.row)) return "slow";
-    return operations.length > 0 ? "recent" : trace.tier;
+    if (operations.length > 0) return "recent";
+    return trace.tier === "recent" ? "calls" : trace.tier;
   }
 
   /** Stores operations in place of those that are known of a trace, and counts what has changed. */

@@ -1,15 +1,16 @@
 /** Why a trace is kept, see ADR 37. Of `recent` ones that become old, some go on as `sample`. */
-export const TIERS = ["client", "background", "failed", "slow", "sample", "recent"] as const;
+export const TIERS = ["client", "background", "calls", "failed", "slow", "sample", "recent"] as const;
 export type Tier = (typeof TIERS)[number];
 
 /** Part of all traces that each tier has when all have enough. */
 const SHARES: Readonly<Record<Tier, number>> = {
   client: 0.1,
   background: 0.25,
-  failed: 0.15,
-  slow: 0.15,
+  calls: 0.1,
+  failed: 0.125,
+  slow: 0.125,
   sample: 0.15,
-  recent: 0.2,
+  recent: 0.15,
 };
 
 /**

@@ -2,6 +2,7 @@ import type { Target } from "../target.ts";
 import { configTarget, manifestTarget } from "./documents.ts";
 import { flattenTarget } from "./flatten.ts";
 import { layerTarget } from "./layer.ts";
+import { otlpTarget } from "./otlp.ts";
 import { clientHelloTarget, replayTarget } from "./proxy.ts";
 import { paxTarget, tarTarget } from "./tar.ts";
 import { zstdTarget } from "./zstd.ts";
@@ -10,4 +11,5 @@ export const TARGETS: readonly Target[] = [
   ...[tarTarget, paxTarget, zstdTarget, layerTarget, flattenTarget],
   ...[manifestTarget, configTarget],
   ...[clientHelloTarget, replayTarget],
+  otlpTarget,
 ];
