@@ -8,17 +8,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { benchmark, type Run } from "./lib/benchmark.ts";
 import { Child } from "./lib/child.ts";
 import { cpuMs } from "./lib/measure/cpu.ts";
+import { Reads } from "./traces/reads.ts";
 import { BenchReceiver } from "./traces/receiver.ts";
 import { ENCODINGS, type Sent, type sender } from "./traces/sender.ts";
 import { makeStarts } from "./traces/starts.ts";
 
 const PACE = 5_000;
 const PACE_MS = 30_000;
-/** Between two reads while spans come in. */
-const READ_EVERY_MS = 50;
 const STARTS = makeStarts().traceIds.length;
 /** Starts that each encoding is measured with. */
-const MEASURED = 6_400;
+const MEASURED = 12_800;
 const QUIET_LIMIT_MS = 60_000;
 
 await benchmark(
@@ -71,6 +70,7 @@ async function measure(run: Run, receiver: BenchReceiver, child: Child<typeof se
   });
   await progress.step("sealing", () => sealed(receiver));
   const { diskBytes, traces, operations } = receiver.reader.state();
+  report.add("restart", "ms", await run.repeat("restarts", 3, () => receiver.restart(), 0));
   report.add("disk_per_trace", "KiB", [diskBytes / 1_024 / traces]);
   report.note(
     `at the end ${traces} traces with ${operations} operations, ${Math.round(diskBytes / 2 ** 20)} MiB`,
@@ -85,41 +85,4 @@ function check(run: Run, name: string, sent: Sent): void {
 async function sealed(receiver: BenchReceiver): Promise<void> {
   const deadline = performance.now() + QUIET_LIMIT_MS;
   while (receiver.reader.state().unsealed > 0 && performance.now() < deadline) await sleep(250);
-}
-
-/** Asks the receiver for its health while spans come in: the time says how long its thread was taken. */
-class Reads {
-  readonly #receiver: BenchReceiver;
-  readonly #healthMs: number[] = [];
-  readonly #done: Promise<void>;
-  #isOver = false;
-
-  constructor(receiver: BenchReceiver) {
-    this.#receiver = receiver;
-    this.#done = this.#run();
-  }
-
-  /** Stops, and reads some traces. */
-  async end(traceIds: readonly string[]) {
-    this.#isOver = true;
-    await this.#done;
-    const traceMs: number[] = [];
-    for (const traceId of traceIds) traceMs.push(await this.#get(`/api/traces/${traceId}`));
-    return { healthMs: this.#healthMs, traceMs };
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#isOver) {
-      this.#healthMs.push(await this.#get("/healthz"));
-      await sleep(READ_EVERY_MS);
-    }
-  }
-
-  async #get(path: string): Promise<number> {
-    const { url, adminToken } = this.#receiver;
-    const at = performance.now();
-    const answer = await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${adminToken}` } });
-    await answer.arrayBuffer();
-    return performance.now() - at;
-  }
 }
