@@ -34,6 +34,7 @@ export const RULES: readonly Rule[] = [
     from: [
       "src/scheduler/{auctions,hosts,reservations}/**",
       "src/imagecache/{tar,flatten}/**",
+      "src/console/{columns,counts,parameters,queries,statistics}/**",
       ...["!**/{service,convert,redis}*.ts", ...TESTS],
     ],
     to: [

@@ -11,7 +11,7 @@ const POLL_MS = 500;
 /** Counts, sizes and losses are read in every so many polls. */
 const SLOW_POLLS = 4;
 /** Read in one piece; requests are answered in between. */
-const PAGE = 5_000;
+const PAGE = 1_000;
 const COUNTS_PAGE = 200;
 /** Counts of the last minutes still grow: an operation is counted when its trace is over. */
 const COUNTS_AGAIN_MS = 15 * 60_000;
@@ -107,8 +107,9 @@ export class Follower {
         if (signal.aborted) return;
       }
     }
+    const lossesSinceMs = this.#hasCounts ? sinceMs : now - HOURS_SINCE_MS;
+    memory.putLosses(lossesSinceMs, this.#source.losses(lossesSinceMs, until.untilMs));
     this.#hasCounts = true;
     memory.diskBytes = this.#source.state().diskBytes;
-    memory.losses = this.#source.losses(now - HOURS_SINCE_MS, until.untilMs);
   }
 }

@@ -15,6 +15,7 @@ export interface News {
 
 const MINUTE_MS = 60_000;
 const MAX_MARKS = 5_000;
+const MAX_LOSSES = 50_000;
 
 /** What the console has read of the receiver's store. */
 export class Memory implements Held {
@@ -52,11 +53,18 @@ export class Memory implements Held {
     this.marks = [...this.marks, ...marks].toSorted((a, b) => a.timeMs - b.timeMs).slice(-MAX_MARKS);
   }
 
+  /** Replaces the losses from an instant on: the last ones still grow. */
+  putLosses(sinceMs: number, losses: readonly Loss[]): void {
+    const before = this.losses.filter(({ timeMs }) => timeMs < sinceMs);
+    this.losses = [...before, ...losses].slice(-MAX_LOSSES);
+  }
+
   /** Forgets everything: the store is another one. */
   clear(): void {
     this.columns = new Columns();
     this.counts = newCounts();
     this.marks = [];
+    this.losses = [];
   }
 }
 

@@ -120,6 +120,8 @@ describe("a console", () => {
     expect(memory.columns.live).toBe(5);
     expect(memory.counts.minutes.series(recently, "acme").all.count).toBe(10);
     expect(memory.losses).toMatchObject([{ service: "hostd", spans: 12 }]);
+    memory.putLosses(Date.now() - 60_000, [{ timeMs: Date.now(), service: "hostd", spans: 20 }]);
+    expect(memory.losses.map(({ spans }) => spans)).toEqual([20]);
     expect(memory.diskBytes).toBeGreaterThan(10_000);
   });
 });
