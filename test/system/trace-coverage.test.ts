@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { operationsOf } from "../../src/lib/latency/classify.ts";
+import { operationsOf } from "../../src/lib/latency/analysis/classify.ts";
 import { configOf } from "../support/clients.ts";
 import { traceClient } from "../support/telemetry/trace-client.ts";
 import { coverageBelow, spanNamed, traceOf } from "../support/telemetry/trace-coverage.ts";
@@ -49,8 +49,8 @@ describe("the trace of a start", () => {
         within.push(coverageBelow(spanNamed(name, spans, kind), spans));
       const starts = operationsOf(spans, Date.now()).filter(({ kind }) => kind === "start");
       expect(starts).toMatchObject([{ machineId: id, app, region: expect.stringMatching(/./), reason: "" }]);
-      for (const { org, host, image: reference, size, path } of starts)
-        for (const fact of [org, host, reference, size, path]) expect(fact).not.toBe("");
+      for (const { org, host, image: reference, size, path, version } of starts)
+        for (const fact of [org, host, reference, size, path, version]) expect(fact).not.toBe("");
       unexplained.push(...starts.map((start) => start.unexplainedUs / start.durationUs));
     }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sketch } from "../../../src/lib/latency/span.fixture.ts";
+import { sketch } from "../../../src/lib/latency/analysis/span.fixture.ts";
 import { breakdownTable, meanSelfTimes, startTimes } from "./breakdown.ts";
 
 /**

@@ -1,6 +1,6 @@
-import { pathOf } from "../../lib/latency/critical-path.ts";
+import { pathOf } from "../../lib/latency/analysis/critical-path.ts";
+import { type Node, treeOf } from "../../lib/latency/analysis/span-tree.ts";
 import type { Span } from "../../lib/latency/span.ts";
-import { type Node, treeOf } from "../../lib/latency/span-tree.ts";
 
 /** An operation and the spans of its trace. */
 export interface Profiled {

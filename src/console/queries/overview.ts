@@ -1,4 +1,4 @@
-import { HOP_NAMES } from "../../lib/latency/hops.ts";
+import { HOP_NAMES } from "../../lib/latency/analysis/hops.ts";
 import type { Mark } from "../../lib/latency/operation.ts";
 import type { Cost, Overview } from "../answers.ts";
 import type { Columns } from "../columns/columns.ts";

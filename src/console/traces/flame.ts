@@ -1,5 +1,5 @@
-import { pathOf } from "../../lib/latency/critical-path.ts";
-import { type Node, treeOf } from "../../lib/latency/span-tree.ts";
+import { pathOf } from "../../lib/latency/analysis/critical-path.ts";
+import { type Node, treeOf } from "../../lib/latency/analysis/span-tree.ts";
 import type { Flame } from "../answers.ts";
 import type { Columns } from "../columns/columns.ts";
 import type { TraceSource } from "../source.ts";

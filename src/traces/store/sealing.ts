@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { operationsOf } from "../../lib/latency/classify.ts";
+import { operationsOf } from "../../lib/latency/analysis/classify.ts";
 import type { Operation } from "../../lib/latency/operation.ts";
 import { fromRow, toRow } from "../../lib/latency/operation-rows.ts";
 import { packSpans, type StoredSpan } from "../../lib/latency/packed-spans.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sketch } from "../../../src/lib/latency/span.fixture.ts";
+import { sketch } from "../../../src/lib/latency/analysis/span.fixture.ts";
 import type { Span } from "../../../src/lib/latency/span.ts";
 import { coverageBelow } from "./trace-coverage.ts";
 

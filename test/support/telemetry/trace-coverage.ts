@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { isComplete, type Trace } from "../../../src/cli/commands/trace/spans.ts";
-import { criticalPath } from "../../../src/lib/latency/critical-path.ts";
+import { criticalPath } from "../../../src/lib/latency/analysis/critical-path.ts";
 import type { Span } from "../../../src/lib/latency/span.ts";
 import type { TestFleet } from "../fleet.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { HOP_NAMES } from "../../../src/lib/latency/hops.ts";
+import { HOP_NAMES } from "../../../src/lib/latency/analysis/hops.ts";
 import { ROOT } from "../../../tools/lib/paths.ts";
 import { COLLECTOR_COMMAND, JAEGER_COMMAND } from "../../otel/commands.ts";
 import { PROMETHEUS_FLAGS } from "./prometheus-server.ts";

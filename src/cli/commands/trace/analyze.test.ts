@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type SpanSketch, sketch } from "../../../lib/latency/span.fixture.ts";
+import { type SpanSketch, sketch } from "../../../lib/latency/analysis/span.fixture.ts";
 import type { Span } from "../../../lib/latency/span.ts";
 import { analyze } from "./analyze.ts";
 import { isComplete } from "./spans.ts";

@@ -1,7 +1,7 @@
-import { pathOf } from "../../../lib/latency/critical-path.ts";
-import { hopOf } from "../../../lib/latency/hops.ts";
+import { pathOf } from "../../../lib/latency/analysis/critical-path.ts";
+import { hopOf } from "../../../lib/latency/analysis/hops.ts";
+import { type Node, type SpanTree, treeOf } from "../../../lib/latency/analysis/span-tree.ts";
 import type { Span } from "../../../lib/latency/span.ts";
-import { type Node, type SpanTree, treeOf } from "../../../lib/latency/span-tree.ts";
 
 /** A span in the tree, with its cost. Times are in microseconds, from the start of the root. */
 export interface Row {

@@ -1,4 +1,4 @@
-import type { Span } from "./span.ts";
+import type { Span } from "../span.ts";
 import { type Node, orphansWithin, type SpanTree, treeOf } from "./span-tree.ts";
 
 /** A piece of an operation's time and the span that decided it. Microseconds since the epoch. */

@@ -1,4 +1,4 @@
-import type { Attributes, Span } from "./span.ts";
+import type { Attributes, Span } from "../span.ts";
 
 /** A span in short: times in microseconds from some start. */
 export interface SpanSketch {

@@ -1,5 +1,5 @@
+import type { Span } from "../span.ts";
 import { isCall, skewsOf } from "./clock-skew.ts";
-import type { Span } from "./span.ts";
 
 /** A span in its trace. Times are in microseconds since the epoch, by the clock of its first ancestor. */
 export interface Node {

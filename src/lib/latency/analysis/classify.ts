@@ -1,7 +1,7 @@
+import type { Kind, Operation } from "../operation.ts";
+import type { Span } from "../span.ts";
 import { pathOf } from "./critical-path.ts";
 import { hopOf, UNEXPLAINED } from "./hops.ts";
-import type { Kind, Operation } from "./operation.ts";
-import type { Span } from "./span.ts";
 import { inherited, type Node, orphansWithin, type SpanTree, subtreeOf, treeOf } from "./span-tree.ts";
 
 /** Spans that are, or are part of the frame of, an operation: of those in each other the outermost is it. */

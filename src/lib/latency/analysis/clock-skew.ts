@@ -1,4 +1,4 @@
-import type { Span } from "./span.ts";
+import type { Span } from "../span.ts";
 
 /** What must be added to the times of a clock, so that its spans fit into those of another. */
 interface Bounds {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Span } from "../span.ts";
 import { criticalPath } from "./critical-path.ts";
 import { type SpanSketch, START_US, sketch } from "./span.fixture.ts";
-import type { Span } from "./span.ts";
 
 describe("the critical path", () => {
   test("goes through children one after the other, and what is left is the span's own", () => {
