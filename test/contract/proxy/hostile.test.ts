@@ -99,7 +99,7 @@ test("a change of protocol that was sent ahead of an answer is none", async () =
   const first = `GET /first HTTP/1.1\r\n${HOST}\r\n`;
 
   const upgrade = await proxy.talk(
-    `${first}GET /second HTTP/1.1\r\n${HOST}Connection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n`,
+    `${first}GET /second HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
   );
   const connection = await proxy.talk(`${first}CONNECT app.localhost:80 HTTP/1.1\r\n${HOST}\r\n`);
 

@@ -120,7 +120,8 @@ export class H1Front {
     }
     clearTimeout(open.limit);
     open.connection.identified();
-    if (this.#isDraining) response.shouldKeepAlive = false;
+    // Node has dropped what came with an offer that is passed over.
+    if (this.#isDraining || (upgrade === "" && upgradeOf(request) !== "")) response.shouldKeepAlive = false;
     open.requests += 1;
     open.last = request;
     const before = open.requests > 1 ? open.turn : undefined;
