@@ -122,7 +122,8 @@ export class MachineApi {
       else await this.#own(machine, target.kind, request, response);
     } catch (err) {
       const fault = faultOf(err);
-      if (fault.code === "INTERNAL")
+      // A program that leaves is no error of the host, however often it does.
+      if (fault.code === "INTERNAL" && !request.socket.destroyed)
         logger.error("a request inside a machine failed", { machine_id: id, error: err });
       if (machine && target && target.kind !== "get" && target.kind !== "pass")
         this.#record(machine, target.kind, fault);

@@ -3,7 +3,7 @@ import { namesOf, takesPort, takesPorts } from "./port-pool.ts";
 import type { MachineRoute } from "./routes.ts";
 
 /** Who has a port of proxies: an app for itself, or apps by their host names. Undefined: nobody. */
-export type PortOwner = string | PortNames | undefined;
+type PortOwner = string | PortNames | undefined;
 
 interface Known {
   readonly owner: PortOwner;

@@ -39,8 +39,10 @@ export async function join(a: Duplex, b: Duplex, options: JoinOptions): Promise<
     idle.stop();
     idle = new IdleTimer(Math.min(options.idleMs, HALF_CLOSED_IDLE_MS), cut);
   };
-  a.once("end", ended);
-  b.once("end", ended);
+  for (const each of [a, b]) {
+    if (each.readableEnded) ended();
+    else each.once("end", ended);
+  }
   using _ = onAbort(signal, cut);
   await Promise.all([
     pass(a, b, (bytes) => {
@@ -64,7 +66,9 @@ function pass(from: Duplex, to: Duplex, count: (bytes: number) => void): Promise
     count(chunk.length);
     if (!to.write(chunk)) from.pause();
   });
-  from.once("end", () => to.end());
+  // Node reads the end of a connection that has sent nothing before anybody reads it.
+  if (from.readableEnded) to.end();
+  else from.once("end", () => to.end());
   from.on("error", () => breakOff(to));
   const close = () => {
     to.off("drain", resume);

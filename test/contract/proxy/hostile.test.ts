@@ -95,6 +95,19 @@ test("what follows a whole request and is none is refused after its answer", asy
   expect(reached).toEqual(["GET /first"]);
 });
 
+test("a change of protocol that was sent ahead of an answer is none", async () => {
+  const first = `GET /first HTTP/1.1\r\n${HOST}\r\n`;
+
+  const upgrade = await proxy.talk(
+    `${first}GET /second HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+  );
+  const connection = await proxy.talk(`${first}CONNECT app.localhost:80 HTTP/1.1\r\n${HOST}\r\n`);
+
+  expect(upgrade.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 200"]);
+  expect(connection.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 400"]);
+  expect(reached).toEqual(["GET /first", "GET /second", "GET /first"]);
+});
+
 test("the host of an absolute target counts, not that of the header", async () => {
   const text = await proxy.talk(
     "GET http://app.localhost:80/x?y HTTP/1.1\r\nHost: nobody.localhost\r\nConnection: close\r\n\r\n",

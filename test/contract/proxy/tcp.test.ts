@@ -64,6 +64,29 @@ test("a program that says something first is heard", async () => {
   await expect.poll(() => proxy.router.held).toBe(0);
 });
 
+test("the end of a client that has sent nothing reaches the program, also from before it was started", async () => {
+  const started = Promise.withResolvers<void>();
+  let hasEnded = false;
+  const machine = await proxy.rawMachine((socket) => {
+    socket.resume().once("end", () => {
+      hasEnded = true;
+      socket.end("bye");
+    });
+  });
+  const admit = () => started.promise.then(() => machine);
+  await proxy.app("slow", [machine], { port, service: RAW, admit });
+  await proxy.app("web", (_req, res) => res.end());
+  const client = new Client(port);
+  await expect.poll(() => proxy.router.asks).toHaveLength(1);
+
+  client.socket.end();
+  // Once this is answered, the end has come too.
+  await proxy.fetch("web.localhost");
+  started.resolve();
+
+  await expect.poll(() => [hasEnded, client.text, proxy.router.held]).toEqual([true, "bye", 0]);
+});
+
 test("a connection that breaks at one side breaks at the other", async () => {
   let reset = () => {};
   let isBroken = false;

@@ -57,7 +57,8 @@ export class H1Front {
         keepAliveTimeout: limits.keepAliveMs,
         requireHostHeader: false,
         noDelay: true,
-        shouldUpgradeCallback: (request) => upgradeOf(request) !== "",
+        // One that was sent ahead of an answer is a request like others: the connection is not free yet.
+        shouldUpgradeCallback: (request) => upgradeOf(request) !== "" && !this.#isBusy(request.socket),
       },
       (request, response) => this.#take(request, response),
     );
@@ -71,7 +72,8 @@ export class H1Front {
       this.#take(request, answerOn(request, socket), upgradeOf(request));
     });
     server.on("connect", (request: IncomingMessage, socket: Socket) => {
-      this.#take(request, answerOn(request, socket));
+      if (this.#isBusy(socket)) this.#refuse(new Error("CONNECT was sent ahead of an answer"), socket);
+      else this.#take(request, answerOn(request, socket));
     });
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuse(error, socket));
   }
@@ -104,6 +106,11 @@ export class H1Front {
     for (const socket of this.#open.keys()) socket.destroy();
   }
 
+  /** Whether requests are under way on a connection: Node lets one answer at a time have it. */
+  #isBusy(socket: Duplex): boolean {
+    return (this.#open.get(socket)?.requests ?? 0) > 0;
+  }
+
   #take(request: IncomingMessage, response: ServerResponse, upgrade = ""): void {
     const { socket } = request;
     const open = this.#open.get(socket);
@@ -113,7 +120,8 @@ export class H1Front {
     }
     clearTimeout(open.limit);
     open.connection.identified();
-    if (this.#isDraining) response.shouldKeepAlive = false;
+    // Node has dropped what came with an offer that is passed over.
+    if (this.#isDraining || (upgrade === "" && upgradeOf(request) !== "")) response.shouldKeepAlive = false;
     open.requests += 1;
     open.last = request;
     const before = open.requests > 1 ? open.turn : undefined;

@@ -68,9 +68,10 @@ export class H2Exchange implements Exchange {
 
   begin({ status, headers }: AnswerHead, isEmpty: boolean): Writable {
     const stream = this.#stream;
-    if (stream.destroyed) {
+    if (stream.destroyed || stream.closed) {
+      // The client has left, and what it sent before is not read yet.
       this.#hasBegun = true;
-      return stream;
+      return stream.destroy();
     }
     const isBodiless = isEmpty || this.method === "HEAD" || status === 204 || status === 304;
     stream.respond([":status", String(status), ...lowerCase(headers)], {

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createLogger } from "../../../../src/lib/runtime/log.ts";
 import { startHost, type TestHost } from "../fixture.ts";
 
 const LIST = "GET /v1/apps/web/machines HTTP/1.1\r\nConnection: close\r\n\r\n";
@@ -56,6 +57,17 @@ describe("a connection to the API inside a machine", () => {
     ["half a body", "POST /v1/machines/self/busy HTTP/1.1\r\nContent-Length: 100\r\n\r\n{"],
   ])("ends when it sends %s for too long", async (_what, bytes) => {
     expect(await send(bytes)).toBe("");
+  });
+
+  test("that ends in the middle of a body is no error of the host", async () => {
+    const lines: string[] = [];
+    createLogger("test", { write: (line) => lines.push(line) });
+
+    await send("POST /v1/machines/self/busy HTTP/1.1\r\nContent-Length: 100\r\n\r\n{");
+    await send("GET /v1/machines/self HTTP/1.1\r\n\r\n");
+
+    createLogger("test", { write: () => {} });
+    expect(lines.filter((line) => line.includes('"error"'))).toEqual([]);
   });
 
   test("ends when nothing follows an answer", async () => {
