@@ -37,14 +37,15 @@ export class LatencyCounts {
   readonly #entries = new Map<string, Entry>();
   readonly #read;
   readonly #write;
+  readonly #remove;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
+    const where = (column: string) => `${column} = ? and org = ? and kind = ? and path = ? and failed = ?`;
     this.#read = TABLES.map(({ name, column }) =>
-      db.prepare(
-        `select histogram, max_us from ${name} where ${column} = ? and org = ? and kind = ? and path = ? and failed = ?`,
-      ),
+      db.prepare(`select histogram, max_us from ${name} where ${where(column)}`),
     );
+    this.#remove = TABLES.map(({ name, column }) => db.prepare(`delete from ${name} where ${where(column)}`));
     this.#write = TABLES.map(({ name }) =>
       db.prepare(`insert or replace into ${name} values (?, ?, ?, ?, ?, ?, ?, ?)`),
     );
@@ -64,6 +65,7 @@ export class LatencyCounts {
     for (const entry of this.#entriesOf(operation)) {
       // It may have been pruned since.
       if (entry.histogram.totalCount > 0) entry.histogram.subtract(one);
+      if (operation.durationUs >= entry.maxUs) entry.maxUs = entry.histogram.getValueAtPercentile(100);
     }
   }
 
@@ -72,12 +74,10 @@ export class LatencyCounts {
     for (const entry of this.#entries.values()) {
       if (!entry.isDirty) continue;
       const { histogram, key, maxUs, table } = entry;
-      this.#write[TABLES.indexOf(table)]?.run(
-        ...key,
-        histogram.totalCount,
-        maxUs,
-        encodeHistogram(histogram),
-      );
+      const count = histogram.totalCount;
+      const index = TABLES.indexOf(table);
+      if (count > 0) this.#write[index]?.run(...key, count, maxUs, encodeHistogram(histogram));
+      else this.#remove[index]?.run(...key);
       entry.isDirty = false;
     }
     for (const key of this.#entries.keys()) {

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { fromRow, type StoredSummary } from "./rows.ts";
 import type { Sealing } from "./sealing.ts";
-import { CAPPED, sampleRank, shareOf, type Tier, TierCounts } from "./tiers.ts";
+import { CAPPED, sampleRank, shareOf, type Tier, TierCounts, UNIFORM } from "./tiers.ts";
 
 /** Bounds of the store. */
 export interface Bounds {
@@ -57,7 +57,7 @@ export class Retention {
 
   /** Notes that a trace was added, or went from one tier or owner to others. */
   moved(before: StoredSummary | undefined, after: Omit<StoredSummary, "row">): void {
-    if (before && before.tier === after.tier && before.owner === after.owner) return;
+    if (before && before.tier === after.tier && orgOf(before) === orgOf(after)) return;
     if (before) this.#counts.add(before.tier, orgOf(before), -1);
     this.#counts.add(after.tier, orgOf(after), 1);
   }
@@ -99,9 +99,9 @@ export class Retention {
   /** Evicts the first trace of a tier, or moves it to the sample. */
   #evictOne(tier: Tier): void {
     const row =
-      tier === "failed"
-        ? this.#statements.firstOfOrg.get(tier, this.#counts.mostFailed())
-        : this.#statements.first.get(tier);
+      tier === UNIFORM
+        ? this.#statements.first.get(tier)
+        : this.#statements.firstOfOrg.get(tier, this.#counts.largestOrg(tier));
     if (!row) {
       this.recount();
       return;
@@ -126,17 +126,19 @@ export class Retention {
   }
 }
 
-function orgOf(trace: Pick<StoredSummary, "owner">): string {
-  return trace.owner ?? "";
+function orgOf(trace: Pick<StoredSummary, "owner" | "clientOwner">): string {
+  return trace.owner ?? trace.clientOwner ?? "";
 }
 
 function prepare(db: DatabaseSync) {
   const first = "select * from trace where tier = ?";
   return {
-    count: db.prepare("select tier, coalesce(owner, '') as org, count(*) as n from trace group by 1, 2"),
+    count: db.prepare(
+      "select tier, coalesce(owner, client_owner, '') as org, count(*) as n from trace group by 1, 2",
+    ),
     countState: db.prepare("select count(*) as n from state"),
     first: db.prepare(`${first} order by rank, row limit 1`),
-    firstOfOrg: db.prepare(`${first} and coalesce(owner, '') = ? order by rank, row limit 1`),
+    firstOfOrg: db.prepare(`${first} and coalesce(owner, client_owner, '') = ? order by rank, row limit 1`),
     move: db.prepare("update trace set tier = ?, rank = ? where row = ?"),
     remove: [
       ...["span", "packed", "machine_trace"].map((table) => `delete from ${table} where trace = ?`),

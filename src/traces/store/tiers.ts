@@ -19,6 +19,9 @@ const SHARES: Readonly<Record<Tier, number>> = {
  */
 export const CAPPED: readonly Tier[] = ["client", "background"];
 
+/** The tier in which all traces have the same chance, whosever they are. In others the organisation with most loses its first. */
+export const UNIFORM: Tier = "sample";
+
 /** Slowest traces of a path and hour that are kept, when there is room. */
 const SLOWEST = 20;
 /** Paths and hours that there is room for at least. */
@@ -46,32 +49,31 @@ export function sampleRank(receivedMs: number, random: number): number {
   return receivedMs - SAMPLE_LIFE_MS * Math.log(random);
 }
 
-/** Counts traces by tier, and failed ones by organisation. */
+/** Counts traces by tier and organisation. */
 export class TierCounts {
-  readonly #counts = new Map<Tier, number>();
-  readonly #failed = new Map<string, number>();
+  readonly #tiers = new Map<Tier, { total: number; readonly orgs: Map<string, number> }>();
 
   get total(): number {
     let total = 0;
-    for (const count of this.#counts.values()) total += count;
+    for (const tier of this.#tiers.values()) total += tier.total;
     return total;
   }
 
   of(tier: Tier): number {
-    return this.#counts.get(tier) ?? 0;
+    return this.#tiers.get(tier)?.total ?? 0;
   }
 
   add(tier: Tier, org: string, count: number): void {
-    this.#counts.set(tier, this.of(tier) + count);
-    if (tier !== "failed") return;
-    const left = (this.#failed.get(org) ?? 0) + count;
-    if (left > 0) this.#failed.set(org, left);
-    else this.#failed.delete(org);
+    const counts = this.#tiers.get(tier) ?? { total: 0, orgs: new Map() };
+    this.#tiers.set(tier, counts);
+    counts.total += count;
+    const left = (counts.orgs.get(org) ?? 0) + count;
+    if (left > 0) counts.orgs.set(org, left);
+    else counts.orgs.delete(org);
   }
 
   clear(): void {
-    this.#counts.clear();
-    this.#failed.clear();
+    this.#tiers.clear();
   }
 
   /** The tier that is most above its share of `keep`. */
@@ -85,13 +87,13 @@ export class TierCounts {
     return largest;
   }
 
-  /** The organisation with most failed traces: its oldest go first, so that nobody can push out those of others. */
-  mostFailed(): string {
-    let org = "";
+  /** The organisation that has most traces in a tier. */
+  largestOrg(tier: Tier): string {
+    let largest = "";
     let most = 0;
-    for (const [each, count] of this.#failed) {
-      if (count > most) [org, most] = [each, count];
+    for (const [org, count] of this.#tiers.get(tier)?.orgs ?? []) {
+      if (count > most) [largest, most] = [org, count];
     }
-    return org;
+    return largest;
   }
 }
