@@ -21,12 +21,22 @@ export async function buildConsolePage(): Promise<boolean> {
   try {
     await bundle(draft);
     writeFileSync(join(draft, ".inputs"), inputs);
-    rmSync(DIST, { recursive: true, force: true });
-    renameSync(draft, DIST);
+    swap(draft);
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
   return true;
+}
+
+function swap(draft: string): void {
+  const old = `${draft}.old`;
+  try {
+    renameSync(DIST, old);
+  } catch {
+    // There was none.
+  }
+  renameSync(draft, DIST);
+  rmSync(old, { recursive: true, force: true });
 }
 
 async function bundle(folder: string): Promise<void> {

@@ -6,7 +6,7 @@ import { nameOf } from "../heat/differences.tsx";
 import { Copy } from "../parts/copy.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Menu } from "../parts/menu.tsx";
-import { latencyCommand } from "../state/command.ts";
+import { compareCommand, latencyCommand } from "../state/command.ts";
 import { go, toggled, view, withoutFilters } from "../state/location.ts";
 import { overview, values } from "../state/queries.ts";
 
@@ -64,9 +64,14 @@ export function FilterBar() {
           </>
         ) : null}
       </span>
-      <Copy text={latencyCommand(view.value)} label="the command for this view" />
+      <Copy text={command()} label="the command for this view" />
     </section>
   );
+}
+
+function command(): string {
+  const { page, a, b } = view.value;
+  return page === "compare" && a !== "" && b !== "" ? compareCommand(a, b) : latencyCommand(view.value);
 }
 
 interface ConditionProps {

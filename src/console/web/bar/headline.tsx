@@ -9,6 +9,9 @@ const TELLING_HOP = 0.3;
 /** An attribute explains it when it says so much. */
 const TELLING_SCORE = 0.05;
 
+/** Attributes that say how something was slow, not where to look. */
+const EFFECTS: ReadonlySet<string> = new Set(["hop", "path", "machine", "reason"]);
+
 /** Answers in words what the page is opened for. */
 export function Headline({ data, noun }: { readonly data: Overview; readonly noun: string }) {
   const { all } = data.percentiles;
@@ -16,25 +19,16 @@ export function Headline({ data, noun }: { readonly data: Overview; readonly nou
   const total = all.count + (view.value.outcome === "failed" ? 0 : failures);
   return (
     <section class="headline area-headline" aria-label="Answer">
-      <div>
-        <h1>
-          {all.count === 0 ? (
-            <>No {noun} succeeded in this period.</>
-          ) : (
-            <>
-              Half of all {noun}s take up to <b>{duration(all.p50)}</b>; one in a hundred takes more than{" "}
-              <b>{duration(all.p99)}</b>.
-            </>
-          )}
-        </h1>
-        <p class="why">
-          <Why
-            hops={data.hops}
-            attribute={differences.value.data?.attributes[0]}
-            isBoxed={view.value.box !== undefined}
-          />
-        </p>
-      </div>
+      <h1>
+        {all.count === 0 ? (
+          <>No {noun} succeeded in this period.</>
+        ) : (
+          <>
+            Half of all {noun}s take up to <b>{duration(all.p50)}</b>; one in a hundred takes more than{" "}
+            <b>{duration(all.p99)}</b>.
+          </>
+        )}
+      </h1>
       <dl class="tiles">
         <Tile name={`${noun}s`} value={count(total)} />
         <Tile
@@ -47,6 +41,13 @@ export function Headline({ data, noun }: { readonly data: Overview; readonly nou
           <Tile key={line} name={line} value={all.count === 0 ? "–" : duration(all[line])} />
         ))}
       </dl>
+      <p class="why">
+        <Why
+          hops={data.hops}
+          attribute={differences.value.data?.attributes.find(({ dimension }) => !EFFECTS.has(dimension))}
+          isBoxed={view.value.box !== undefined}
+        />
+      </p>
     </section>
   );
 }
@@ -87,7 +88,7 @@ function Why({ hops, attribute, isBoxed }: WhyProps) {
           <button type="button" class="inline" onClick={() => go({ values: toggled("hop", hop.hop) })}>
             {duration(hop.slow)} in {hop.hop}
           </button>
-          , a typical one {duration(hop.typical)}.{" "}
+          , a typical one {hop.typical === 0 ? "none" : duration(hop.typical)}.{" "}
         </>
       )}
       {isTelling && (
@@ -99,8 +100,8 @@ function Why({ hops, attribute, isBoxed }: WhyProps) {
           >
             {attribute.dimension} {nameOf(attribute.value)}
           </button>{" "}
-          is behind {share(attribute.inside_share)} of {isBoxed ? "those in the box" : "the slowest tenth"},
-          and {share(attribute.outside_share)} of the others.
+          has {share(attribute.inside_share)} of {isBoxed ? "those in the box" : "the slowest tenth"}, and{" "}
+          {share(attribute.outside_share)} of the others.
         </>
       )}
     </>

@@ -22,7 +22,7 @@ export function Compare() {
       {problem && <Trouble problem={problem} />}
       {!isChosen && (
         <div class="trouble nothing">
-          <h2>What to compare?</h2>
+          <h1>What to compare?</h1>
           <p class="muted">
             Two periods, two hosts, two versions: choose above. The link of this page keeps the choice.
           </p>
@@ -62,9 +62,9 @@ function Result({ answer }: { readonly answer: Comparison }) {
           <Table
             label="Percentiles compared"
             rows={LINES}
-            key={(line) => line}
+            rowKey={(line) => line}
             columns={[
-              { name: "", cell: (line) => line },
+              { name: "Percentile", cell: (line) => line },
               { name: `A: ${names[0]}`, isNumber: true, cell: (line) => duration(answer.a[line]) },
               { name: `B: ${names[1]}`, isNumber: true, cell: (line) => duration(answer.b[line]) },
               {
@@ -107,7 +107,7 @@ function Hops({ answer, names }: { readonly answer: Comparison; readonly names: 
         <Table
           label="Hops compared"
           rows={rows}
-          key={({ hop }) => hop}
+          rowKey={({ hop }) => hop}
           columns={[
             { name: "Hop", cell: ({ hop }) => <HopMark hop={hop} /> },
             { name: `A: ${names[0]}`, isNumber: true, cell: ({ a_us }) => duration(a_us) },

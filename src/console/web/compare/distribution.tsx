@@ -1,10 +1,10 @@
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
 import type { Comparison } from "../../answers.ts";
-import { duration, share, tick } from "../format/format.ts";
+import { duration, share } from "../format/format.ts";
 import { color } from "../parts/colors.ts";
 import { Panel } from "../parts/panel.tsx";
-import { axis, Plot } from "../parts/plot.tsx";
+import { axis, durationAxis, durationScale, Plot } from "../parts/plot.tsx";
 import { Table } from "../parts/table.tsx";
 
 /** Which share of each set took at most how long. */
@@ -33,7 +33,7 @@ export function Distribution({
         <Table
           label="Cumulative shares"
           rows={distribution}
-          key={([us]) => String(us)}
+          rowKey={([us]) => String(us)}
           columns={[
             { name: "Up to", cell: ([us]) => duration(us) },
             { name: "A", isNumber: true, cell: ([, a]) => share(a) },
@@ -44,25 +44,21 @@ export function Distribution({
     >
       <Plot
         label={`Cumulative shares. A: p50 ${duration(answer.a.p50)}; B: p50 ${duration(answer.b.p50)}`}
-        height={250}
         data={data}
-        options={options}
+        options={() => options(distribution[0]?.[0] ?? 1, distribution.at(-1)?.[0] ?? 10)}
       />
     </Panel>
   );
 }
 
-function options(): Omit<uPlot.Options, "width" | "height"> {
+function options(least: number, most: number): Omit<uPlot.Options, "width" | "height"> {
   return {
     legend: { show: false },
     padding: [8, 14, 0, 0],
     cursor: { y: false, drag: { x: false, y: false } },
-    scales: { x: { time: false, distr: 3 }, y: { range: [0, 1] } },
+    scales: { x: { time: false, ...durationScale(least, most) }, y: { range: [0, 1] } },
     axes: [
-      axis({
-        size: 22,
-        values: (_, ticks) => ticks.map((us) => (us !== null && isRound(us) ? tick(us) : null)),
-      }),
+      durationAxis({ size: 22 }, 9),
       axis({ size: 46, values: (_, ticks) => ticks.map((each) => `${Math.round(each * 100)} %`) }),
     ],
     series: [
@@ -71,9 +67,4 @@ function options(): Omit<uPlot.Options, "width" | "height"> {
       { stroke: color("line-b"), width: 1.8, dash: [5, 3], points: { show: false } },
     ],
   };
-}
-
-function isRound(us: number): boolean {
-  const digit = us / 10 ** Math.floor(Math.log10(us) + 1e-9);
-  return [1, 2, 5].some((each) => Math.abs(digit - each) < 1e-6);
 }

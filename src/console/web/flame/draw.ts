@@ -13,7 +13,7 @@ export interface Drawing {
 
 const CELL_PX = 22;
 /** Hues of frames, by their names. */
-const HUES = 10;
+const HUES = 14;
 
 /** Draws a flame graph; frames can be reached by keyboard. */
 export function draw(place: HTMLElement, data: Flame, onDetails: (text: string) => void): Drawing {

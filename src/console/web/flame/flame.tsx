@@ -16,6 +16,7 @@ export function FlamePage({ noun }: { readonly noun: string }) {
   const frames = framesOf(data);
   return (
     <div class="flame-page">
+      <h1 class="off-screen">Flame graph of {noun}s</h1>
       <Panel
         title={`Critical paths of ${counted(data.count, noun)}, merged`}
         area="flame"
@@ -35,7 +36,7 @@ export function FlamePage({ noun }: { readonly noun: string }) {
           <Table
             label="Frames of the flame graph"
             rows={frames}
-            key={({ path }) => path}
+            rowKey={({ path }) => path}
             columns={[
               {
                 name: "Span",

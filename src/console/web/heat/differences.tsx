@@ -89,7 +89,7 @@ function DifferencesTable({
     <Table
       label="Differences"
       rows={attributes}
-      key={({ dimension, value }) => `${dimension}=${value}`}
+      rowKey={({ dimension, value }) => `${dimension}=${value}`}
       columns={[
         { name: "Attribute", isWide: true, cell: ({ dimension, value }) => `${dimension} ${nameOf(value)}` },
         { name: whose, isNumber: true, cell: ({ inside_share }) => share(inside_share) },

@@ -2,8 +2,9 @@ import type { Row } from "../../answers.ts";
 import { tick } from "../format/format.ts";
 import { timeTick } from "../format/time.ts";
 import { color, pathColorName } from "../parts/colors.ts";
+import { durationTicks } from "../parts/scale.ts";
 import { shapeOf } from "../parts/swatch.tsx";
-import { durationTicks, type Geometry, timeTicks } from "./geometry.ts";
+import { type Geometry, timeTicks } from "./geometry.ts";
 
 /** Cells are at least so opaque, so that a single operation can be seen. */
 const FAINTEST = 0.28;

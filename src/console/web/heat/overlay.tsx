@@ -61,6 +61,7 @@ function SelectionOutline({
 
 /** Marks closer than this share a label. */
 const LABEL_WIDTH = 92;
+const LINE_GAP = 6;
 
 function Marks({ geometry }: { readonly geometry: Geometry }) {
   const { marks } = geometry.heat;
@@ -75,7 +76,7 @@ function Marks({ geometry }: { readonly geometry: Geometry }) {
   return (
     <g class="marks">
       {groups.flatMap((group) =>
-        group.marks.map((mark, index) => {
+        apart(geometry, group.marks).map((mark, index) => {
           const x = Math.round(geometry.xOf(mark.timeMs)) + 0.5;
           return (
             <line
@@ -104,6 +105,14 @@ function Marks({ geometry }: { readonly geometry: Geometry }) {
       ))}
     </g>
   );
+}
+
+/** Leaves marks out that would be drawn over another of their kind. */
+function apart(geometry: Geometry, marks: readonly Mark[]): readonly Mark[] {
+  return marks.filter((mark, index) => {
+    const before = marks.slice(0, index).findLast(({ kind }) => kind === mark.kind);
+    return !before || geometry.xOf(mark.timeMs) - geometry.xOf(before.timeMs) >= LINE_GAP;
+  });
 }
 
 function markLabel(marks: readonly Mark[]): string {

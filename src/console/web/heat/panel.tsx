@@ -6,6 +6,7 @@ import { Icon } from "../parts/icons.tsx";
 import { Empty, Panel } from "../parts/panel.tsx";
 import { PathMark } from "../parts/swatch.tsx";
 import { Table } from "../parts/table.tsx";
+import { inBox } from "../state/command.ts";
 import { go, toggled, view } from "../state/location.ts";
 import { points } from "../state/queries.ts";
 import type { Box } from "../state/view.ts";
@@ -23,8 +24,8 @@ export function HeatPanel({ data, noun }: { readonly data: Overview; readonly no
     <Panel
       title="Duration over time"
       area="heat"
-      note={box ? <BoxNote box={box} /> : "drag a box over the slow ones to see what they share"}
-      actions={<Legend heat={heat} hasMarks={heat.marks.length > 0} />}
+      note={box ? <BoxNote box={box} /> : "drag a box to see what is different in it"}
+      actions={<Legend heat={heat} />}
       table={() => <HeatTable heat={heat} />}
       empty={
         heat.cells.length === 0 && heat.failed.every((each) => each === 0) ? (
@@ -44,11 +45,7 @@ export function HeatPanel({ data, noun }: { readonly data: Overview; readonly no
 }
 
 function BoxNote({ box }: { readonly box: Box }) {
-  const zoom = () => {
-    const [since, until] = [box.fromMs, box.untilMs].map((ms) => new Date(ms).toISOString());
-    const [min, max] = [box.minUs, box.maxUs].map((us) => `${Math.round(us)}us`);
-    go({ since: since ?? "", until: until ?? "", min: min ?? "", max: max ?? "", box: undefined });
-  };
+  const zoom = () => go(inBox(view.value, box));
   return (
     <span class="box-note">
       {describeBox(box)}
@@ -62,7 +59,7 @@ function BoxNote({ box }: { readonly box: Box }) {
   );
 }
 
-function Legend({ heat, hasMarks }: { readonly heat: Heat; readonly hasMarks: boolean }) {
+function Legend({ heat }: { readonly heat: Heat }) {
   const chosen = view.value.values.path ?? [];
   return (
     <ul class="legend" aria-label="Start paths">
@@ -79,7 +76,6 @@ function Legend({ heat, hasMarks }: { readonly heat: Heat; readonly hasMarks: bo
           </button>
         </li>
       ))}
-      {hasMarks && <li class="muted">▲ version ◆ template</li>}
     </ul>
   );
 }
@@ -95,7 +91,7 @@ function HeatTable({ heat }: { readonly heat: Heat }) {
     <Table
       label="Operations over time"
       rows={rows}
-      key={({ ms }) => String(ms)}
+      rowKey={({ ms }) => String(ms)}
       columns={[
         { name: "From", cell: ({ ms }) => clock(ms, heat.step_ms) },
         { name: "Operations", isNumber: true, cell: ({ total }) => count(total) },

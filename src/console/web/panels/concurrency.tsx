@@ -1,7 +1,7 @@
 import type { Overview } from "../../answers.ts";
 import { count, duration, tick } from "../format/format.ts";
-import { durationTicks } from "../heat/geometry.ts";
 import { Empty, Panel } from "../parts/panel.tsx";
+import { durationTicks } from "../parts/scale.ts";
 import { Table } from "../parts/table.tsx";
 import { useSize } from "../parts/use-size.ts";
 import { go, toggled } from "../state/location.ts";
@@ -31,7 +31,7 @@ export function ConcurrencyPanel({
         <Table
           label="Duration against concurrency"
           rows={filled}
-          key={({ concurrency }) => concurrency}
+          rowKey={({ concurrency }) => concurrency}
           columns={[
             { name: "Under way", cell: ({ concurrency }) => concurrency },
             { name: "n", isNumber: true, cell: (group) => count(group.count) },

@@ -1,6 +1,6 @@
 import type { HopShares } from "../../answers.ts";
 import { count, duration, relativeChange, share } from "../format/format.ts";
-import { Meter, Stack } from "../parts/bar.tsx";
+import { BarHead, Meter, Stack } from "../parts/bar.tsx";
 import { nameHops } from "../parts/colors.ts";
 import { Empty, Panel } from "../parts/panel.tsx";
 import { HopMark } from "../parts/swatch.tsx";
@@ -17,7 +17,7 @@ const TITLES: Readonly<Record<string, string>> = {
 
 /** The critical path by hop at three percentiles, each bar scaled to its own duration. */
 export function HopsPanel({ hops, kind }: { readonly hops: HopShares; readonly kind: string }) {
-  nameHops((hops.at[0]?.hops ?? []).map(({ hop }) => hop));
+  nameHops(hops.league.map(({ hop }) => hop));
   return (
     <Panel
       title={TITLES[kind] ?? "Where the time goes"}
@@ -73,7 +73,7 @@ function League({ hops }: { readonly hops: HopShares }) {
       <Table
         label="Hops by contribution"
         rows={hops.league}
-        key={({ hop }) => hop}
+        rowKey={({ hop }) => hop}
         columns={[
           {
             name: "Hop",
@@ -90,7 +90,7 @@ function League({ hops }: { readonly hops: HopShares }) {
             ),
           },
           { name: "Share", isNumber: true, cell: (each) => share(each.share) },
-          { name: "", cell: (each) => <Meter share={each.share / most} /> },
+          { name: <BarHead />, cell: (each) => <Meter share={each.share / most} /> },
           { name: "Mean", isNumber: true, cell: ({ us }) => duration(us) },
           { name: "p99", isNumber: true, cell: ({ p99_us }) => duration(p99_us) },
           { name: "1 day", isNumber: true, cell: (each) => <Change of={each.since_yesterday} /> },
@@ -129,7 +129,7 @@ function HopTable({ hops }: { readonly hops: HopShares }) {
     <Table
       label="Critical path by hop"
       rows={rows}
-      key={(hop) => hop}
+      rowKey={(hop) => hop}
       columns={[
         { name: "Hop", cell: (hop) => hop },
         ...hops.at.map((at) => ({

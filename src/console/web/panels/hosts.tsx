@@ -7,13 +7,15 @@ import { go, toggled } from "../state/location.ts";
 
 /** Deviations above this are called out: 3 robust standard deviations. */
 const UNUSUAL = 3;
-const HOPS = 8;
+const HOPS = 6;
 /** Ratios from which a cell has the strongest colour. */
 const STRONGEST = 4;
+/** Ratios nearer to 1 have no colour. */
+const NOTABLE = 1.4;
 /** Times so small have no ratio worth a colour. */
 const SMALL_US = 200;
 
-/** Hosts by how far each is from the others, and each of its hops against the mean of all hosts. */
+/** Hosts by how far each is from the others, and each of its hops against the median host. */
 export function HostsPanel({ hosts, noun }: { readonly hosts: readonly HostRow[]; readonly noun: string }) {
   const rows = [...hosts].sort((a, b) => Math.abs(b.deviation) - Math.abs(a.deviation));
   const unusual = rows.filter(({ deviation }) => deviation > UNUSUAL);
@@ -40,7 +42,7 @@ export function HostsPanel({ hosts, noun }: { readonly hosts: readonly HostRow[]
         <Table
           label="Hosts by deviation"
           rows={rows}
-          key={({ host }) => host}
+          rowKey={({ host }) => host}
           columns={[
             {
               name: "Host",
@@ -75,7 +77,7 @@ export function HostsPanel({ hosts, noun }: { readonly hosts: readonly HostRow[]
             ...hops.map((hop) => ({
               name: <HopMark hop={hop} />,
               isNumber: true,
-              cell: (row: HostRow) => <HopCell host={row} hop={hop} />,
+              cell: (row: HostRow) => <HopCell host={row} hop={hop} usual={medianOf(hosts, hop)} />,
             })),
           ]}
         />
@@ -94,22 +96,35 @@ function Deviation({ of }: { readonly of: number }) {
   );
 }
 
-function HopCell({ host, hop }: { readonly host: HostRow; readonly hop: string }) {
-  const found = host.hops.find((each) => each.hop === hop);
-  if (!found) return null;
-  const { us, ratio } = found;
-  const weight = us < SMALL_US || ratio <= 0 ? 0 : Math.log2(ratio) / Math.log2(STRONGEST);
-  const tone = weight > 0 ? "hot" : "cool";
+interface HopCellProps {
+  readonly host: HostRow;
+  readonly hop: string;
+  /** Of the host in the middle. */
+  readonly usual: number;
+}
+
+/** A hop's mean. One slow host would make the mean of all hosts look slow: the median does not move. */
+function HopCell({ host, hop, usual }: HopCellProps) {
+  const us = host.hops.find((each) => each.hop === hop)?.us;
+  if (us === undefined) return null;
+  const ratio = us / Math.max(1, usual);
+  const isHot = us >= SMALL_US && ratio >= NOTABLE;
+  const weight = isHot ? Math.min(1, Math.log2(ratio) / Math.log2(STRONGEST)) : 0;
   return (
     <span
-      class={`heat-cell ${tone}`}
-      style={{ "--weight": Math.min(1, Math.abs(weight)).toFixed(2) }}
-      title={`${duration(us)} in ${hop}, ${times(ratio)} the mean of all hosts`}
+      class="heat-cell"
+      style={{ "--weight": weight.toFixed(2) }}
+      title={`${duration(us)} in ${hop}, ${times(ratio)} that of the median host`}
     >
       {duration(us)}
-      {ratio >= 1.5 && us >= SMALL_US ? <small> {times(ratio)}</small> : null}
+      {isHot && <small> {ratio > 99 ? ">99×" : times(ratio)}</small>}
     </span>
   );
+}
+
+function medianOf(hosts: readonly HostRow[], hop: string): number {
+  const all = hosts.map(({ hops }) => hops.find((each) => each.hop === hop)?.us ?? 0).sort((a, b) => a - b);
+  return all[Math.floor((all.length - 1) / 2)] ?? 0;
 }
 
 /** The hops that take most, in the order in which hosts name them. */

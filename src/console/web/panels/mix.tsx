@@ -1,6 +1,6 @@
 import type { PathShare } from "../../answers.ts";
 import { count, duration, share } from "../format/format.ts";
-import { Meter } from "../parts/bar.tsx";
+import { BarHead, Meter } from "../parts/bar.tsx";
 import { Empty, Panel } from "../parts/panel.tsx";
 import { PathMark } from "../parts/swatch.tsx";
 import { Table } from "../parts/table.tsx";
@@ -20,7 +20,7 @@ export function MixPanel({ mix }: { readonly mix: readonly PathShare[] }) {
         <Table
           label="Start paths"
           rows={mix}
-          key={({ path }) => path}
+          rowKey={({ path }) => path}
           columns={[
             {
               name: "Path",
@@ -36,7 +36,7 @@ export function MixPanel({ mix }: { readonly mix: readonly PathShare[] }) {
               ),
             },
             { name: "Share", isNumber: true, cell: (each) => share(each.share) },
-            { name: "", cell: (each) => <Meter share={each.share} /> },
+            { name: <BarHead />, cell: (each) => <Meter share={each.share} /> },
             { name: "n", isNumber: true, cell: (each) => count(each.count) },
             { name: "p50", isNumber: true, cell: ({ p50 }) => duration(p50) },
             { name: "p99", isNumber: true, cell: ({ p99 }) => duration(p99) },

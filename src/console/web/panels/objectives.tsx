@@ -1,5 +1,5 @@
 import type { Objective } from "../../answers.ts";
-import { count, duration, share } from "../format/format.ts";
+import { count, duration, share, tick } from "../format/format.ts";
 import { pathLabel } from "../parts/colors.ts";
 import { go } from "../state/location.ts";
 
@@ -19,59 +19,57 @@ export function Objectives({ objectives }: { readonly objectives: readonly Objec
 
 function Card({ objective }: { readonly objective: Objective }) {
   const { kind, path, target_us, goal, total, within, budget_left, burn } = objective;
-  const name =
-    path === "" ? `all ${kind}s` : kind === "start" ? `${pathLabel(path)} starts` : `${kind}s, ${path}`;
-  if (total === 0) {
-    return (
-      <div class="card none">
-        <h3>{name}</h3>
-        <p class="value muted">none</p>
-        <p class="muted">target {duration(target_us)}</p>
-      </div>
-    );
-  }
-  const isMet = within / total >= goal;
-  const rates = burn.map(({ period, rate }) => `${rate.toFixed(rate < 10 ? 1 : 0)}× in ${period}`).join(", ");
-  const isBurning = burn.some(({ rate }) => rate > FAST_BURN);
-  const kindChange = { kind: kind as "start", values: path === "" ? {} : { path: [path] } };
+  const name = path === "" ? `all ${kind}s` : kind === "start" ? pathLabel(path) : `${kind}s, ${path}`;
+  const isMet = total === 0 || within / total >= goal;
+  const rates = burn.map(({ period, rate }) => `${rateText(rate)} over ${period}`).join(", ");
+  const change = { kind: kind as "start", values: path === "" ? {} : { path: [path] }, box: undefined };
   return (
-    <div class={isMet ? "card" : "card missed"}>
-      <h3>
+    <div class={total === 0 ? "card none" : isMet ? "card" : "card missed"}>
+      <h2>
         <button
           type="button"
           class="quiet"
-          title={`Show ${name} alone`}
-          onClick={() => go({ ...kindChange, box: undefined })}
+          title={`Show ${kind}s of this objective alone`}
+          onClick={() => go(change)}
         >
-          {name}
+          {name} <small>≤ {tick(target_us)}</small>
         </button>
-        <span class="verdict">{isMet ? "✓ met" : "✗ missed"}</span>
-      </h3>
-      <p class="value">
-        {share(within / total)} <small>within {duration(target_us)}</small>
+        {total > 0 && (
+          <span class="verdict" title={isMet ? "met" : "missed"}>
+            {isMet ? "✓" : "✗"}
+            <span class="off-screen">{isMet ? "met" : "missed"}</span>
+          </span>
+        )}
+      </h2>
+      <p class="value" title={`${count(within)} of ${count(total)} within ${duration(target_us)}`}>
+        {total === 0 ? <span class="muted">none</span> : share(within / total)}{" "}
+        <small class="muted">of {share(goal)}</small>
       </p>
-      <div
-        class="budget"
-        role="img"
-        aria-label={`Error budget left: ${budgetText(budget_left)}`}
-        title={`${count(within)} of ${count(total)} within ${duration(target_us)}; the goal is ${share(goal)}`}
-      >
+      <div class="budget" role="img" aria-label={`Error budget left: ${budgetText(budget_left)}`}>
         <i style={{ width: `${100 * Math.min(1, Math.max(0, budget_left))}%` }} />
       </div>
       <p class="muted">
-        <span>budget {budgetText(budget_left)}</span>
-        <span
-          class={isBurning ? "burning" : ""}
-          title="How fast the budget is used up; 1×: it lasts exactly the period"
-        >
-          {rates === "" ? "" : `burns ${rates}`}
+        <span title="Part of the error budget that is left">
+          {total === 0 ? "" : `budget ${budgetText(budget_left)}`}
         </span>
+        {total > 0 && burn[0] && (
+          <span
+            class={burn[0].rate > FAST_BURN ? "burning" : ""}
+            title={`How fast the budget is used up; 1×: it lasts exactly the period. ${rates}`}
+          >
+            burn {rateText(burn[0].rate)}
+          </span>
+        )}
       </p>
     </div>
   );
 }
 
+function rateText(rate: number): string {
+  return `${rate.toFixed(rate < 10 ? 1 : 0)}×`;
+}
+
 function budgetText(left: number): string {
-  if (left < -9.99) return "overdrawn";
-  return left < 0 ? `${Math.round(-left * 100)} % over` : `${Math.round(left * 100)} % left`;
+  const percent = Math.round(left * 100);
+  return `${percent < 0 ? "−" : ""}${count(Math.abs(percent))} %`;
 }

@@ -1,11 +1,11 @@
 import { useMemo, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import type { Overview, PercentileSeries, Percentiles } from "../../answers.ts";
-import { count, counted, duration, tick } from "../format/format.ts";
+import { count, counted, duration } from "../format/format.ts";
 import { clock, timeTick } from "../format/time.ts";
 import { color } from "../parts/colors.ts";
 import { Empty, Panel } from "../parts/panel.tsx";
-import { axis, Plot } from "../parts/plot.tsx";
+import { axis, durationAxis, durationScale, Plot } from "../parts/plot.tsx";
 import { Table } from "../parts/table.tsx";
 import { go } from "../state/location.ts";
 
@@ -44,7 +44,7 @@ export function PercentilesPanel({ data, noun }: { readonly data: Overview; read
             title="Kept: exact, of traces that are still there. All: from histograms made before any trace was evicted"
             onClick={() => setUnsampled(!isUnsampled)}
           >
-            {isUnsampled ? "all that were" : "kept, exact"}
+            {isUnsampled ? "all" : "kept"}
           </button>
         )
       }
@@ -53,15 +53,14 @@ export function PercentilesPanel({ data, noun }: { readonly data: Overview; read
     >
       <Plot
         label={`Percentiles over time. p50 ${duration(shown.all.p50)}, p90 ${duration(shown.all.p90)}, p99 ${duration(shown.all.p99)}`}
-        height={206}
         data={table}
-        options={percentileOptions}
+        options={() => percentileOptions(shown.points)}
         onCursor={setIndex}
         onRange={zoomTime}
       />
       <Plot
         label={`Samples: ${count(shown.all.count)} in all`}
-        height={52}
+        height={56}
         data={useMemo(() => [table[0], table[5] ?? []] as uPlot.AlignedData, [table])}
         options={countOptions}
         onRange={zoomTime}
@@ -97,17 +96,16 @@ function columnsOf(points: PercentileSeries["points"]): uPlot.AlignedData {
   return [times, ...LINES.map(of), points.map((point) => point.count)] as uPlot.AlignedData;
 }
 
-function percentileOptions(): Omit<uPlot.Options, "width" | "height"> {
+function percentileOptions(points: PercentileSeries["points"]): Omit<uPlot.Options, "width" | "height"> {
+  const filled = points.filter((point) => point.count > 0);
+  const [least, most] = [
+    Math.min(...filled.map(({ p50 }) => p50)),
+    Math.max(...filled.map(({ max }) => max)),
+  ];
   return {
     ...timeOptions(),
-    scales: { x: { time: true }, y: { distr: 3 }, n: { range: [0, 1] } },
-    axes: [
-      axis({ size: 18, values: timeValues }),
-      axis({
-        size: 52,
-        values: (_, ticks) => ticks.map((us) => (us === null || !isRound(us) ? null : tick(us))),
-      }),
-    ],
+    scales: { x: { time: true }, y: durationScale(least, most), n: { range: [0, 1] } },
+    axes: [axis({ size: 18, values: timeValues }), durationAxis({ size: 52 }, 7)],
     series: [
       {},
       ...LINES.map((line) => ({
@@ -158,12 +156,6 @@ export function timeValues(chart: uPlot, ticks: number[]): string[] {
   return ticks.map((at) => timeTick(at * 1_000, ((max ?? 0) - (min ?? 0)) * 1_000));
 }
 
-/** Whether a mark of a logarithmic axis is 1, 2 or 5 of a decade. */
-function isRound(us: number): boolean {
-  const digit = us / 10 ** Math.floor(Math.log10(us) + 1e-9);
-  return [1, 2, 5].some((each) => Math.abs(digit - each) < 1e-6);
-}
-
 function PercentileTable({
   points,
   stepMs,
@@ -175,7 +167,7 @@ function PercentileTable({
     <Table<PercentileSeries["points"][number]>
       label="Percentiles over time"
       rows={points}
-      key={({ time_ms }) => String(time_ms)}
+      rowKey={({ time_ms }) => String(time_ms)}
       columns={[
         { name: "From", cell: ({ time_ms }) => clock(time_ms, stepMs) },
         { name: "n", isNumber: true, cell: (point) => count(point.count) },

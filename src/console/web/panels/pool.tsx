@@ -9,8 +9,6 @@ import { axis, Plot } from "../parts/plot.tsx";
 import { Table } from "../parts/table.tsx";
 import { timeOptions, timeValues, zoomTime } from "./percentiles.tsx";
 
-const HEIGHT = 150;
-
 /** The warm pool as starts found it. */
 export function PoolPanel({ data }: { readonly data: Overview }) {
   const { hits, misses, points, refill } = data.pool;
@@ -42,7 +40,7 @@ export function PoolPanel({ data }: { readonly data: Overview }) {
         <Table
           label="Warm pool over time"
           rows={points}
-          key={({ time_ms }) => String(time_ms)}
+          rowKey={({ time_ms }) => String(time_ms)}
           columns={[
             { name: "From", cell: ({ time_ms }) => clock(time_ms) },
             { name: "VMs", isNumber: true, cell: ({ size }) => (size < 0 ? "" : size.toFixed(1)) },
@@ -61,7 +59,6 @@ export function PoolPanel({ data }: { readonly data: Overview }) {
       />
       <Plot
         label={`Warm pool: ${count(hits)} hits, ${count(misses)} misses`}
-        height={HEIGHT}
         data={table}
         onRange={zoomTime}
         options={() => ({
@@ -121,7 +118,7 @@ export function QueuePanel({ data }: { readonly data: Overview }) {
         <Table
           label="Start queue over time"
           rows={queue}
-          key={({ time_ms }) => String(time_ms)}
+          rowKey={({ time_ms }) => String(time_ms)}
           columns={[
             { name: "From", cell: ({ time_ms }) => clock(time_ms) },
             { name: "Mean", isNumber: true, cell: ({ mean }) => mean.toFixed(2) },
@@ -139,7 +136,6 @@ export function QueuePanel({ data }: { readonly data: Overview }) {
       />
       <Plot
         label={`Start queue: at most ${count(most)} waited`}
-        height={HEIGHT}
         data={table}
         onRange={zoomTime}
         options={() => ({

@@ -10,6 +10,8 @@ import { follow } from "./hops.tsx";
 
 /** Ratios from which a hop is said to have taken unusually long. */
 const NOTABLE = 1.5;
+/** Ratios above this are to next to nothing. */
+const RARE = 200;
 
 /** The slowest, with the hop that made each so. */
 export function WorstPanel({ rows, noun }: { readonly rows: readonly Row[]; readonly noun: string }) {
@@ -25,7 +27,7 @@ export function WorstPanel({ rows, noun }: { readonly rows: readonly Row[]; read
         <Table
           label={`Slowest ${noun}s`}
           rows={rows}
-          key={({ traceId, spanId }) => traceId + spanId}
+          rowKey={({ traceId, spanId }) => traceId + spanId}
           columns={[
             {
               name: "Took",
@@ -58,7 +60,7 @@ export function FailedPanel({ rows, noun }: { readonly rows: readonly Row[]; rea
         <Table
           label={`Failed ${noun}s`}
           rows={rows}
-          key={({ traceId, spanId }) => traceId + spanId}
+          rowKey={({ traceId, spanId }) => traceId + spanId}
           columns={[
             { name: "Reason", cell: (row) => <TraceLink row={row}>{row.reason}</TraceLink> },
             { name: "After", isNumber: true, cell: ({ durationUs }) => duration(durationUs) },
@@ -105,10 +107,16 @@ export function Dominant({ row }: { readonly row: Row }) {
   return (
     <span class="dominant">
       <HopMark hop={row.dominant} />
-      {row.dominant_ratio >= NOTABLE && (
-        <b class="worse" title="of what it takes in the median operation">
-          {times(row.dominant_ratio)}
-        </b>
+      {row.dominant_ratio > RARE ? (
+        <span class="muted" title="the median operation has next to none of it">
+          rare
+        </span>
+      ) : (
+        row.dominant_ratio >= NOTABLE && (
+          <b class="worse" title="of what it takes in the median operation">
+            {times(row.dominant_ratio)}
+          </b>
+        )
       )}
     </span>
   );

@@ -54,3 +54,8 @@ export function Meter({ share, tone = "accent" }: { readonly share: number; read
     </span>
   );
 }
+
+/** Heads a column of bars, which repeat the numbers beside them. */
+export function BarHead() {
+  return <span class="off-screen">as a bar</span>;
+}

@@ -4,7 +4,7 @@ import { palette } from "../state/theme.ts";
 export const PATHS = ["resume", "snapshot", "warm", "template", "cold"] as const;
 
 /** Hops beyond these colours begin anew; a label and a gap tell neighbours apart. */
-const HOP_COLORS = 10;
+const HOP_COLORS = 14;
 
 const hopIndexes = new Map<string, number>();
 const cache = new Map<string, string>();
@@ -38,7 +38,7 @@ export function hopColorName(hop: string): string {
   return `hop-${index}`;
 }
 
-/** Gives colours to hops in their order in a start, before any panel asks for one. */
+/** Gives colours to hops, the largest first, before any panel asks for one. */
 export function nameHops(hops: readonly string[]): void {
   for (const hop of hops) hopColorName(hop);
 }

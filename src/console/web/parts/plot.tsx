@@ -1,11 +1,14 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { tick } from "../format/format.ts";
 import { palette } from "../state/theme.ts";
 import { color } from "./colors.ts";
+import { durationTicks } from "./scale.ts";
 
 interface PlotProps {
   readonly label: string;
-  readonly height: number;
+  /** Absent: as high as its place. */
+  readonly height?: number;
   readonly data: uPlot.AlignedData;
   /** Everything but size, in the colours of now. */
   options(): Omit<uPlot.Options, "width" | "height">;
@@ -26,21 +29,17 @@ export function Plot({ label, height, data, options, onRange, onCursor }: PlotPr
   useEffect(() => {
     const element = place.current;
     if (!element) return undefined;
-    const made = new uPlot(
-      withHooks({ ...options(), width: Math.max(50, element.clientWidth), height }, latest),
-      data,
-      element,
-    );
+    const made = new uPlot(withHooks({ ...options(), ...sizeOf(element) }, latest), data, element);
     chart.current = made;
     const observer = new ResizeObserver(() => {
-      if (element.clientWidth > 0) made.setSize({ width: element.clientWidth, height });
+      if (element.clientWidth > 0) made.setSize(sizeOf(element));
     });
     observer.observe(element);
     return () => {
       observer.disconnect();
       made.destroy();
     };
-  }, [colors, height, data]);
+  }, [colors, data]);
 
   const onKeyDown = (event: KeyboardEvent) => {
     const made = chart.current;
@@ -55,15 +54,19 @@ export function Plot({ label, height, data, options, onRange, onCursor }: PlotPr
   return (
     <div
       ref={place}
-      class="plot"
+      class={height === undefined ? "plot growing" : "plot"}
       role="img"
       aria-label={label}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: its cursor moves by keys
       tabIndex={0}
       onKeyDown={onKeyDown}
-      style={{ height: `${height}px` }}
+      {...(height === undefined ? {} : { style: { height: `${height}px` } })}
     />
   );
+}
+
+function sizeOf(element: HTMLElement): Pick<uPlot.Options, "width" | "height"> {
+  return { width: Math.max(50, element.clientWidth), height: Math.max(40, element.clientHeight) };
 }
 
 interface Calls {
@@ -87,6 +90,21 @@ function withHooks(options: uPlot.Options, latest: { readonly current: Calls }):
       setCursor: [(made) => latest.current.onCursor?.(made.cursor.idx ?? undefined)],
     },
   };
+}
+
+/** A logarithmic axis of durations, with round marks. */
+export function durationAxis(more: Partial<uPlot.Axis>, limit: number): uPlot.Axis {
+  return axis({
+    splits: (_, __, min, max) => [...durationTicks(min, max, limit)],
+    // uPlot leaves marks out of a logarithmic axis that it has no room for.
+    values: (_, ticks: (number | null)[]) => ticks.map((us) => (us === null ? "" : tick(us))),
+    ...more,
+  });
+}
+
+/** A logarithmic scale that is no longer than its values need. */
+export function durationScale(least: number, most: number): uPlot.Scale {
+  return { distr: 3, range: [Math.max(1, least / 1.25), most * 1.25] };
 }
 
 /** An axis in the colours of now. */

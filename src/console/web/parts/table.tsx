@@ -12,11 +12,11 @@ interface TableProps<T> {
   readonly label: string;
   readonly columns: readonly Column<T>[];
   readonly rows: readonly T[];
-  key(row: T, index: number): string;
+  rowKey(row: T, index: number): string;
 }
 
 /** A table whose first column names the row. */
-export function Table<T>({ label, columns, rows, key }: TableProps<T>) {
+export function Table<T>({ label, columns, rows, rowKey }: TableProps<T>) {
   const classes = ({ isNumber, isWide }: Column<T>) => (isNumber ? "number" : isWide ? "wide" : "");
   return (
     <table aria-label={label}>
@@ -31,7 +31,7 @@ export function Table<T>({ label, columns, rows, key }: TableProps<T>) {
       </thead>
       <tbody>
         {rows.map((row, index) => (
-          <tr key={key(row, index)}>
+          <tr key={rowKey(row, index)}>
             {columns.map((column, place) =>
               place === 0 ? (
                 <th key={place} scope="row" class={classes(column)}>

@@ -38,7 +38,7 @@ export function Trace() {
       }}
     >
       <div class="trace-page">
-        <header>
+        <div class="head">
           <h2>
             {data ? <Title answer={data} /> : "Trace"} <code class="muted">{trace}</code>
           </h2>
@@ -48,7 +48,7 @@ export function Trace() {
               <Icon name="close" />
             </button>
           </div>
-        </header>
+        </div>
         {problem && <Trouble problem={problem} what="trace" />}
         {data && <Content answer={data} />}
         {!data && !problem && <p class="muted loading">Loading the trace …</p>}
@@ -58,19 +58,32 @@ export function Trace() {
 }
 
 function Title({ answer }: { readonly answer: Answer }) {
-  const [first] = answer.operations;
+  const first = mainOf(answer);
   if (!first) return <>Trace</>;
+  const others = answer.operations.slice(1, 4);
   const verb = first.reason === "" ? "took" : "failed after";
   const title = `${first.kind[0]?.toUpperCase()}${first.kind.slice(1)}`;
   return (
     <>
       {title} {verb} {duration(first.durationUs)}
+      {others.length > 0 && (
+        <span class="muted">
+          {" "}
+          with {others.map(({ kind, durationUs }) => `a ${kind} of ${duration(durationUs)}`).join(" and ")} in
+          it
+        </span>
+      )}
     </>
   );
 }
 
+/** The longest operation of the trace: a wake has a start in it. Times count from its begin. */
+function mainOf({ operations }: Answer): Row | undefined {
+  return operations[0];
+}
+
 function Content({ answer }: { readonly answer: Answer }) {
-  const [first] = answer.operations;
+  const first = mainOf(answer);
   return (
     <>
       {first && <Summary row={first} answer={answer} />}

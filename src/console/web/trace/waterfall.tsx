@@ -124,8 +124,11 @@ interface SpanRowProps {
 
 function SpanRow({ span, scale, isFirst, isOpen, hasChildren, isClosed, onOpen }: SpanRowProps) {
   const critical = span.critical.reduce((sum, each) => sum + each.duration_us, 0);
-  const typical = span.typical_us === null ? "" : `, typically ${duration(span.typical_us)}`;
-  const label = `${span.name}, ${span.service}, ${duration(span.duration_us)}${typical}${critical > 0 ? `, ${duration(critical)} on the critical path` : ""}${span.status === "error" ? ", failed" : ""}`;
+  const more = [
+    ...(span.typical_us === null ? [] : [`typically ${duration(span.typical_us)}`]),
+    ...(critical > 0 ? [`${duration(critical)} on the critical path`] : []),
+    ...(span.status === "error" ? ["failed"] : []),
+  ];
   return (
     <>
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: the tree takes the keys */}
@@ -135,7 +138,6 @@ function SpanRow({ span, scale, isFirst, isOpen, hasChildren, isClosed, onOpen }
         aria-level={span.depth + 1}
         aria-expanded={hasChildren ? !isClosed : undefined}
         aria-selected={isOpen}
-        aria-label={label}
         tabIndex={isFirst || isOpen ? 0 : -1}
         class={`span${isOpen ? " open" : ""}${span.status === "error" ? " error" : ""}`}
         onClick={onOpen}
@@ -152,6 +154,7 @@ function SpanRow({ span, scale, isFirst, isOpen, hasChildren, isClosed, onOpen }
         </span>
         <span class="service muted">{span.service}</span>
         <span class="time">{duration(span.duration_us)}</span>
+        <span class="off-screen">{more.join(", ")}</span>
         <span class="track">
           <Bars span={span} scale={scale} />
         </span>
