@@ -104,6 +104,7 @@ export default defineConfig({
         "system",
         [
           "test/system/**/*.test.ts",
+          "test/console/**/*.test.ts",
           "dev/**/*.system.test.ts",
           "test/support/**/*.system.test.ts",
           "test/clients/{typescript,python}/**/*.test.ts",
@@ -111,6 +112,7 @@ export default defineConfig({
         {
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          globalSetup: ["test/console/world/global-page.ts"],
           // A fleet each, whose processes have more to do.
           maxWorkers: Math.max(2, WORKERS - 2),
         },

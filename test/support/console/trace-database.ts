@@ -53,6 +53,13 @@ export class TraceDatabase {
     this.#insert("packed", { trace: lastInsertRowid, spans: packSpans(stored) });
   }
 
+  /** Adds many sealed traces at once. */
+  addTraces(traces: readonly { readonly spans: readonly SentSpan[]; readonly org: string }[]): void {
+    this.#db.exec("begin");
+    for (const { spans, org } of traces) this.addTrace(spans, org);
+    this.#db.exec("commit");
+  }
+
   addMark({ timeMs, kind, label, host }: Mark): void {
     this.#insert("mark", { time_ms: timeMs, kind, label, host });
   }
