@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { StoredOperation } from "../../lib/latency/operation-rows.ts";
@@ -64,6 +66,23 @@ describe("of more starts than are kept", () => {
     expect(quiet.filter(({ traceId }) => world.store.get(traceId))).toHaveLength(5);
     expect(world.store.list({ limit: 200 })).toHaveLength(100);
   });
+});
+
+test("a trace that cannot be sealed holds up no others, and can be evicted", () => {
+  using world = new StoreWorld(10);
+  using other = new DatabaseSync(join(world.dir, "traces.db"));
+  other.exec(`create trigger failing before insert on operation when new.path = 'odd'
+      begin select raise(abort, 'injected'); end`);
+  const [good, bad, late] = [world.start(5_000), world.start(5_000, { path: "odd" }), world.start(5_000)];
+
+  world.pass(5_000);
+  const sealed = [good, bad, late].map(
+    ({ traceId }) => world.store.get(traceId)?.summary.dueMs === undefined,
+  );
+  for (let i = 0; i < 30; i++) world.start(5_000, { path: "odd" });
+
+  expect(sealed).toEqual([true, false, true]);
+  expect(world.store.list({ limit: 200 }).length).toBeLessThanOrEqual(10);
 });
 
 test("reads about machines push out no starts", () => {

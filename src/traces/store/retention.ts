@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { logger } from "../../lib/runtime/log.ts";
 import { fromRow, type StoredSummary } from "./rows.ts";
 import type { Sealing } from "./sealing.ts";
 import { CAPPED, sampleRank, shareOf, type Tier, TierCounts, UNIFORM } from "./tiers.ts";
@@ -108,9 +109,21 @@ export class Retention {
     }
     const trace = fromRow(row);
     // Clients' spans are in no operation.
-    if (trace.dueMs !== undefined && tier !== "client") this.#seal(trace);
+    if (trace.dueMs !== undefined && tier !== "client") this.#sealOrForget(trace);
     else if (tier === "recent") this.#sample(trace);
     else this.#forget(trace);
+  }
+
+  #sealOrForget(trace: StoredSummary): void {
+    try {
+      this.#seal(trace);
+    } catch (error) {
+      // A full disk ends the transaction.
+      if (!this.#db.isTransaction) throw error;
+      // One that cannot be sealed must not keep others from being stored.
+      logger.error("a trace could not be sealed and is dropped", { traced: trace.traceId, error });
+      this.#forget(trace);
+    }
   }
 
   #sample(trace: StoredSummary): void {

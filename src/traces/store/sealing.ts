@@ -86,11 +86,26 @@ function analyse(spans: readonly StoredSpan[], trace: StoredSummary): readonly O
     .filter(({ clientOrg }) => clientOrg === undefined)
     .map(({ json }): Span => JSON.parse(json));
   try {
-    return operationsOf(trusted, trace.receivedMs).slice(0, MAX_OPERATIONS);
+    return operationsOf(trusted, trace.receivedMs).map(rounded).filter(isSound).slice(0, MAX_OPERATIONS);
   } catch (error) {
     logger.error("a trace could not be analysed", { traced: trace.traceId, error });
     return [];
   }
+}
+
+/** Corrections of clocks may leave parts of microseconds. */
+function rounded(operation: Operation): Operation {
+  const { startUs, durationUs, unexplainedUs, skewUs, lagMs } = operation;
+  return {
+    ...operation,
+    ...{ startUs: Math.round(startUs), durationUs: Math.round(durationUs) },
+    ...{ unexplainedUs: Math.round(unexplainedUs), skewUs: Math.round(skewUs), lagMs: Math.round(lagMs) },
+  };
+}
+
+/** Whether the table takes it. */
+function isSound(operation: Operation): boolean {
+  return Object.values(operation).every((value) => typeof value !== "number" || Number.isSafeInteger(value));
 }
 
 function keyOf({ spanId, kind, path, reason, org, startUs, durationUs }: Counted): string {

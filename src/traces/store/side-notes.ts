@@ -15,6 +15,8 @@ const LOSS_STEP_MS = 60_000;
 /** Processes whose versions are known; the first go first. */
 const MAX_PROCESSES = 10_000;
 const MAX_TEXT = 256;
+/** Largest loss that one span can tell of. */
+const MAX_LOST = 1_000_000_000;
 
 /** Marks and losses, as spans of services tell of them. Runs in the caller's transaction. */
 export class SideNotes {
@@ -33,7 +35,8 @@ export class SideNotes {
     if (span.service_version !== undefined) this.#seeVersion(span, span.service_version);
     if (span.name === DROPPED_SPAN) {
       const spans = span.attributes[DROPPED];
-      if (typeof spans === "number" && spans > 0) this.lose(endMs(span), span.service, Math.floor(spans));
+      if (typeof spans !== "number" || !(spans > 0)) return;
+      this.lose(endMs(span), span.service, Math.min(MAX_LOST, Math.floor(spans)));
     } else if (span.name === TEMPLATE_SPAN && span.status !== "error") {
       const label = textOf(span.attributes[SHAPE]);
       this.#mark({ timeMs: endMs(span), kind: "template", label, host: textOf(span.attributes[HOST]) });

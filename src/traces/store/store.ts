@@ -3,6 +3,7 @@ import type { StoredSpan } from "../../lib/latency/packed-spans.ts";
 import { machineOf, type Span } from "../../lib/latency/span.ts";
 import { readSpans } from "../../lib/latency/stored-spans.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
+import { logger } from "../../lib/runtime/log.ts";
 import { type Bounds, Retention } from "./retention.ts";
 import { COLUMNS, type EncodedSpan, fromRow, type StoredSummary, toRow } from "./rows.ts";
 import { openDatabase } from "./schema.ts";
@@ -93,7 +94,7 @@ export class TraceStore {
   }
 
   /**
-   * Seals traces that are due, in one short transaction.
+   * Seals traces that are due, in a short transaction.
    *
    * @returns whether more are due
    */
@@ -101,17 +102,14 @@ export class TraceStore {
     const nowMs = this.#clock.now();
     // Far ahead: the clock was set back.
     const due = this.#statements.due.all(nowMs, nowMs + 2 * MAX_OPEN_MS, SEAL_BATCH).map(fromRow);
-    const prunes = Math.abs(nowMs - this.#prunedMs) >= PRUNE_EVERY_MS;
-    if (due.length === 0 && !prunes) return false;
-    this.#transact(() => {
-      for (const trace of due) this.#seal(trace);
-      this.#sealing.counts.flush();
-      if (prunes) {
+    if (due.length > 0) this.#sealAll(due);
+    if (Math.abs(nowMs - this.#prunedMs) >= PRUNE_EVERY_MS) {
+      this.#transact(() => {
         this.#sealing.counts.prune(nowMs);
         this.#retention.prune();
-        this.#prunedMs = nowMs;
-      }
-    });
+      });
+      this.#prunedMs = nowMs;
+    }
     return due.length === SEAL_BATCH;
   }
 
@@ -211,6 +209,25 @@ export class TraceStore {
     this.#statements.removePacked.run(row);
   }
 
+  /** Seals traces together, or one by one when that fails: one that cannot be sealed holds up no others. */
+  #sealAll(traces: readonly StoredSummary[]): void {
+    try {
+      this.#transact(() => {
+        for (const trace of traces) this.#seal(trace);
+        this.#sealing.counts.flush();
+      });
+    } catch (error) {
+      if (traces.length > 1) {
+        for (const trace of traces) this.#sealAll([trace]);
+        return;
+      }
+      for (const { traceId, row } of traces) {
+        logger.error("a trace could not be sealed; another try comes later", { traced: traceId, error });
+        this.#transact(() => this.#statements.setDue.run(this.#clock.now() + MAX_OPEN_MS, row));
+      }
+    }
+  }
+
   #seal(trace: StoredSummary): void {
     const { tier, displaced } = this.#sealing.seal(trace, readSpans(this.#db, trace.row));
     const after: StoredSummary = { ...trace, tier, dueMs: undefined };
@@ -253,6 +270,7 @@ function prepare(db: DatabaseSync) {
     ),
     removePacked: db.prepare("delete from packed where trace = ?"),
     setTier: db.prepare("update trace set tier = ?, due_ms = ? where row = ?"),
+    setDue: db.prepare("update trace set due_ms = ? where row = ?"),
     due: db.prepare("select * from trace where due_ms <= ? or due_ms > ? order by due_ms limit ?"),
     list: db.prepare(`select * from trace where ${matches}`),
     listOfMachine: db.prepare(
