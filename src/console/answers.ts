@@ -137,6 +137,8 @@ export interface HopShares {
 
 export interface PathShare extends Percentiles {
   readonly path: string;
+  /** Whether operations count whose traces were evicted. Reasons are of those that are kept. */
+  readonly is_unsampled: boolean;
   readonly share: number;
   readonly not_faster: readonly { readonly why: string; readonly count: number }[];
 }

@@ -85,6 +85,12 @@ export class LatencyCounts {
     return { step_ms: steps.stepMs, points, all: merged(all) };
   }
 
+  /** Percentiles by start path of what a filter selects. */
+  byPath(filter: Filter, org: string | undefined): ReadonlyMap<string, Percentiles> {
+    const rows = [...this.select({ ...filter, outcome: filter.outcome ?? "ok" }, org)];
+    return new Map([...Map.groupBy(rows, ({ path }) => path)].map(([path, own]) => [path, merged(own)]));
+  }
+
   #makeRoom(): void {
     const [largest] = [...this.#orgs.values()].toSorted((a, b) => b.size - a.size);
     for (const key of [...(largest?.keys() ?? [])].slice(0, MAX_ROWS / 20)) {

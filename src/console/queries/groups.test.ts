@@ -40,6 +40,23 @@ test("the mix of start paths says why no faster one was taken", () => {
   ]);
 });
 
+test("the mix counts what was evicted, as far as that is known", () => {
+  const columns = columnsOf([{ path: "cold", notFaster: "pool_empty" }]);
+  const percentiles = { p50: 1, p90: 2, p99: 3, max: 4 };
+  const unsampled = new Map([
+    ["cold", { count: 1, ...percentiles }],
+    ["warm", { count: 3, ...percentiles }],
+  ]);
+
+  expect(pathMix(columns, all(columns), unsampled)).toEqual([
+    { path: "warm", share: 0.75, count: 3, ...percentiles, is_unsampled: true, not_faster: [] },
+    {
+      ...{ path: "cold", share: 0.25, count: 1, ...percentiles, is_unsampled: true },
+      not_faster: [{ why: "pool_empty", count: 1 }],
+    },
+  ]);
+});
+
 test("the pool counts hits and misses, and leaves out starts that did not look there", () => {
   const startUs = minutesBefore(5);
   const columns = columnsOf([

@@ -1,26 +1,34 @@
-import type { PathShare } from "../answers.ts";
+import type { PathShare, Percentiles } from "../answers.ts";
 import type { Columns } from "../columns/columns.ts";
 import { Groups } from "../columns/group.ts";
 import { percentilesAt } from "../statistics/percentiles.ts";
 
-/** Start paths by their share, and why no faster one was taken. @param selected shortest first */
-export function pathMix(columns: Columns, selected: Uint32Array): PathShare[] {
+/**
+ * Start paths by their share, and why no faster one was taken.
+ *
+ * @param selected shortest first
+ * @param unsampled of all that there was, when that is known: of what is kept, slow paths have more
+ */
+export function pathMix(
+  columns: Columns,
+  selected: Uint32Array,
+  unsampled?: ReadonlyMap<string, Percentiles>,
+): PathShare[] {
   const { values } = columns.texts.path;
   const { path } = columns.codes;
   const groups = new Groups(selected, values.length, (i) => path[i] ?? 0);
-  const rows = values.flatMap((name, code): PathShare[] => {
-    const own = groups.of(code);
-    if (own.length === 0) return [];
-    return [
-      {
-        path: name,
-        share: own.length / selected.length,
-        ...percentilesAt(columns.numbers.durationUs, own),
-        not_faster: reasonsIn(columns, own),
-      },
-    ];
-  });
-  return rows.toSorted((a, b) => b.count - a.count);
+  const kept = new Map(values.map((name, code) => [name, groups.of(code)]));
+  const percentiles =
+    unsampled ??
+    new Map([...kept].map(([name, own]) => [name, percentilesAt(columns.numbers.durationUs, own)] as const));
+  const total = [...percentiles.values()].reduce((sum, { count }) => sum + count, 0);
+  return [...percentiles]
+    .filter(([, { count }]) => count > 0)
+    .map(([path, own]) => ({
+      ...{ path, is_unsampled: unsampled !== undefined, share: own.count / total, ...own },
+      not_faster: reasonsIn(columns, kept.get(path) ?? new Uint32Array()),
+    }))
+    .toSorted((a, b) => b.count - a.count);
 }
 
 /** Counts each reason by itself: a cold start has found neither a warm VM nor a template. */

@@ -27,7 +27,8 @@ export function overview(held: Held, { filter, org }: Question): Overview {
   const selected = filter.box ? select(columns, filter, org) : unboxed;
   const good = measured(columns, selected, filter);
   const typical = typicalHops(columns, good);
-  const unsampled = countsFor(counts, filter, held.nowMs)?.series(filter, org);
+  const known = countsFor(counts, filter, held.nowMs);
+  const unsampled = known?.series(filter, org);
   return {
     since_ms: filter.sinceMs,
     until_ms: filter.untilMs,
@@ -40,7 +41,12 @@ export function overview(held: Held, { filter, org }: Question): Overview {
       at: sharesAt(columns, good, orderOf),
       league: league(columns, good, earlier(columns, filter, org)),
     },
-    mix: pathMix(columns, good),
+    // As long as all is kept, what is kept is exact.
+    mix: pathMix(
+      columns,
+      good,
+      unsampled && unsampled.all.count > good.length ? known?.byPath(filter, org) : undefined,
+    ),
     pool: pool(columns, selected, filter),
     queue: queueSeries(columns, selected, filter),
     hosts: hostRows(columns, selected, good),
