@@ -56,7 +56,7 @@ describe("a box on the heat map", () => {
     await page.mouse.down();
     await page.mouse.move(x + of.xOf(minutesBefore(world.endMs, 1)), y + of.yOf(230_000), { steps: 4 });
     await page.mouse.up();
-    await page.waitForFunction("location.search.includes('box=')");
+    await page.waitForURL(/[?&]box=/);
     await settled(page);
     const [from = 0, until = 0, least = 0, most = 0] = (parameter("box") ?? "").split(",").map(Number);
     const isIn = ({ startUs, durationUs }: Operation) =>
@@ -82,7 +82,7 @@ describe("a box on the heat map", () => {
       .poll(() => page.locator("p[aria-live]").last().innerText())
       .toMatch(/\d\d:\d\d.* to .*, [\d.]+ ms to [\d.]+ ms/);
     await page.keyboard.press("Enter");
-    await page.waitForFunction("location.search.includes('box=')");
+    await page.waitForURL(/[?&]box=/);
     await settled(page);
     expect(await matching()).toBeLessThan(world.operations().length);
 

@@ -50,10 +50,10 @@ export async function openPage(
 
 /** Waits until all answers are here and drawn. */
 export async function settled(page: Page): Promise<void> {
-  await page.waitForFunction(
-    "document.querySelector('main .overview, main .compare, main .flame-page, main .trouble') !== null",
-  );
-  await page.waitForFunction("document.querySelector('.skeleton, [aria-busy=true]') === null");
+  // No functions that are waited for in the page: its policy lets nobody evaluate texts.
+  const view = page.locator("main .overview, main .compare, main .flame-page, main .trouble");
+  await view.first().waitFor({ state: "attached" });
+  await page.locator(".skeleton, [aria-busy=true]").first().waitFor({ state: "detached" });
   await page.waitForLoadState("networkidle");
 }
 
