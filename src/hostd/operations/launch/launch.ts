@@ -154,10 +154,13 @@ async function bringUp(
     return await withSpan("hostd.acquire", {}, async (span) => {
       const work = workload(runtime.machine, plan.ports);
       program = work.argv[0] ?? "";
-      const vm = await launchOrAbandon(runtime, parts, plan, work, stored, limit.signal).catch((err) => {
+      let vm: Vm;
+      try {
+        vm = await launchOrAbandon(runtime, parts, plan, work, stored, limit.signal);
+      } catch (err) {
         if (err instanceof LaunchError) for (const phase of err.phases) recordSpan(phase);
         throw err;
-      });
+      }
       span.setAttribute(attribute.startPath, vm.startPath);
       for (const phase of vm.phases) recordSpan(phase);
       return vm;
