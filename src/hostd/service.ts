@@ -3,6 +3,7 @@ import type { Revocations } from "../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { Fault, invalid } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
+import { betweenTimes } from "../lib/grpc/handler-times.ts";
 import { Concurrency } from "../lib/limits/concurrency.ts";
 import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
@@ -104,26 +105,28 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       const previous = await parts.scheduling.set(schedulingFromProto(req.scheduling));
       return { previous: schedulingToProto(previous) };
     }),
-    startMachine: internal(async (req, ctx) => {
-      const id = machineId(req.machineId);
-      // Whoever starts it, and whether or not the request names the organisation.
-      requireGoodStanding(machines.get(id, req.org).spec.org, parts.revocations);
-      const { machine, previous, already, startPath } = await machines.start(
-        id,
-        req.org,
-        watchFromProto(req.watch),
-        {
-          ...{ nonce: req.leaseNonce, signal: ctx.signal },
-          ...{ caller: callerFromProto(req.source), isFromProxy: req.fromProxy },
-        },
-      );
-      return {
-        machine: toBriefProto(machine),
-        previousState: stateToProto(previous),
-        alreadyStarted: already,
-        startPath,
-      };
-    }),
+    startMachine: internal((req, ctx) =>
+      betweenTimes(async () => {
+        const id = machineId(req.machineId);
+        // Whoever starts it, and whether or not the request names the organisation.
+        requireGoodStanding(machines.get(id, req.org).spec.org, parts.revocations);
+        const { machine, previous, already, startPath } = await machines.start(
+          id,
+          req.org,
+          watchFromProto(req.watch),
+          {
+            ...{ nonce: req.leaseNonce, signal: ctx.signal },
+            ...{ caller: callerFromProto(req.source), isFromProxy: req.fromProxy },
+          },
+        );
+        return {
+          machine: toBriefProto(machine),
+          previousState: stateToProto(previous),
+          alreadyStarted: already,
+          startPath,
+        };
+      }),
+    ),
     stopMachine: internal(async (req) => {
       const right = { nonce: req.leaseNonce, ignoreLease: req.ignoreLease };
       const { unusedForMs, options } = stopRequestFromProto(req);

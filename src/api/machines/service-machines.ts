@@ -7,6 +7,7 @@ import type {
 } from "../../gen/windhover/machines/v1/machines.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { untilDraining } from "../../lib/grpc/draining.ts";
+import { betweenTimes } from "../../lib/grpc/handler-times.ts";
 import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
 import type { Paces } from "../../lib/limits/paces.ts";
@@ -44,20 +45,22 @@ export function machinesService(machines: Machines, lines: Paces): ExistingMachi
       const view = await machines.get(machineIdFromProto(req.machineId), caller);
       return { machine: machineToProto(view.machine, view.hostStatus) };
     }),
-    startMachine: unary((req, ctx) => {
-      const caller = authorize(ctx, "machines:write");
-      const [id, options] = startFromProto(req);
-      // Names the api's share in traces that begin with this call.
-      return withSpan("api.start", {}, async () => {
-        const started = await measureStart(() => machines.start(id, options, caller));
-        return {
-          machine: machineToProto(started.machine, "ok"),
-          previousState: stateToProto(started.previousState),
-          alreadyStarted: started.alreadyStarted,
-          startPath: started.startPath,
-        };
-      });
-    }),
+    startMachine: unary((req, ctx) =>
+      betweenTimes(() => {
+        const caller = authorize(ctx, "machines:write");
+        const [id, options] = startFromProto(req);
+        // Names the api's share in traces that begin with this call.
+        return withSpan("api.start", {}, async () => {
+          const started = await measureStart(() => machines.start(id, options, caller));
+          return {
+            machine: machineToProto(started.machine, "ok"),
+            previousState: stateToProto(started.previousState),
+            alreadyStarted: started.alreadyStarted,
+            startPath: started.startPath,
+          };
+        });
+      }),
+    ),
     stopMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");
       const { machine, alreadyStopped } = await machines.stop(...stopFromProto(req), caller);

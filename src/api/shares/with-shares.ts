@@ -1,9 +1,10 @@
 import type * as grpc from "@grpc/grpc-js";
 import type { Fault } from "../../lib/faults/fault.ts";
 import { callState } from "../../lib/grpc/call-state.ts";
+import { recordTurn } from "../../lib/grpc/handler-times.ts";
 import type { RefusalPace } from "../../lib/grpc/server/edge/pace/refusal-pace.ts";
 import { toServiceError } from "../../lib/grpc/status.ts";
-import { nowUs, recordSpan } from "../../lib/otel/tracing.ts";
+import { nowUs } from "../../lib/otel/tracing.ts";
 import { actionOf } from "./actions.ts";
 import type { CallTurns, DatabaseTurns } from "./call-turns.ts";
 import { rateLimitedCalls } from "./metrics.ts";
@@ -93,7 +94,7 @@ function inTurns(handler: Unary, turns: CallTurns | DatabaseTurns): Unary {
     let hasBegun = false;
     const giveUp = turns.enter(org, (leave) => {
       hasBegun = true;
-      if (waits) recordSpan({ name: "api.turn", startUs, endUs: nowUs() });
+      if (waits) recordTurn(startUs);
       if (call.cancelled) return leave();
       handler(call, (...answer) => {
         callback(...answer);

@@ -16,6 +16,7 @@ import { isServerFault } from "../faults/fault.ts";
 import { rpcClientSeconds, rpcServerSeconds } from "../otel/metrics.ts";
 import { nowUs, tracer } from "../otel/tracing.ts";
 import { askForTimes, asksForTimes, recordTransit, tellTimes } from "./call-times.ts";
+import { recordSend } from "./handler-times.ts";
 import { LateStart } from "./late-start.ts";
 import { codeName, toServiceError } from "./status.ts";
 
@@ -93,7 +94,9 @@ export class ServedCall {
     this.#isOver = true;
     const labels = { rpc_method: this.#name, rpc_status_code: statusName(code) };
     rpcServerSeconds.observe(labels, (performance.now() - this.#started) / 1_000, this.#span);
-    if (this.#span) endSpan(this.#span, code, code !== 0 && isServerFault(codeName(code)));
+    if (!this.#span) return;
+    recordSend(this.#span);
+    endSpan(this.#span, code, code !== 0 && isServerFault(codeName(code)));
   }
 }
 

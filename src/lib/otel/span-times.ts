@@ -5,6 +5,13 @@ export function nowUs(): number {
   return Math.floor(1_000 * clockMs());
 }
 
+/** Returns the start of a span, in microseconds since the epoch; undefined for one that is not recorded. */
+export function startOf(span: Span): number | undefined {
+  return span.isRecording() && "startTime" in span && isHrTime(span.startTime)
+    ? us(span.startTime)
+    : undefined;
+}
+
 /** Returns start and end of an ended span, in microseconds since the epoch; undefined for one that is not recorded. */
 export function timesOf(span: Span): { readonly startUs: number; readonly endUs: number } | undefined {
   if (!("startTime" in span && "endTime" in span)) return undefined;

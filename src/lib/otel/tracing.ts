@@ -21,7 +21,7 @@ import { within } from "../runtime/wait.ts";
 import { hrTime, nowUs, timeExactly } from "./span-times.ts";
 
 export { type Attributes, type Span, SpanKind } from "@opentelemetry/api";
-export { nowUs, timesOf } from "./span-times.ts";
+export { nowUs, startOf, timesOf } from "./span-times.ts";
 
 export const attribute = {
   machineId: "windhover.machine.id",

@@ -61,7 +61,7 @@ test("a start is the client's span, the api's and its work, and those of the cal
         .map((span) => span.name)
         .sort(),
     )
-    .toEqual(["api.start", "test", host, host, public_, public_].sort());
+    .toEqual(["api.start", "rpc.receive", "rpc.send", "test", host, host, public_, public_].sort());
   expect(names().some((name) => name.startsWith("SELECT"))).toBe(false);
   const attributesOf = (name: string, kind: SpanKind) =>
     traceOf("test").find((span) => span.name === name && span.kind === kind)?.attributes;

@@ -34,6 +34,7 @@ const HOPS: readonly Hop[] = [
   { name: "undo", spans: /^saga\.create\..*\.undo$/, isStep: true },
   { name: "saga", spans: /^saga\./ },
   { name: DATABASE },
+  { name: "call handling", spans: /^rpc\.(?:receive|send)$/ },
   { name: "network", spans: /^rpc\.(?:request|response)$/ },
   { name: "request queue", spans: /^hostd\.queue$/ },
   { name: "hostd", spans: /^hostd\.(?:start|acquire|stop|suspend)$/ },
