@@ -91,7 +91,7 @@ test("percentiles are exact, with the number of samples", async () => {
   const rows = await cells(page, "Percentiles over time");
 
   for (const share of [0.5, 0.9, 0.99]) expect(note).toContain(ms(percentile(good, share)));
-  expect(note).toContain(`${good.length.toLocaleString("en-US")} start`);
+  expect(note).toContain(`n ${good.length.toLocaleString("en-US")}`);
   expect(rows.reduce((total, row) => total + Number(row[1]), 0)).toBe(good.length);
   await showTable(page, "Percentiles");
 });
@@ -188,6 +188,7 @@ test.each([
     .getByRole("link", { name: `${kind}s` })
     .click();
   await panel(title).waitFor();
+  await settled(page);
   const hops = (await cells(page, "Hops by contribution")).map(([hop]) => hop);
 
   expect(hops).toEqual(expect.arrayContaining(steps));

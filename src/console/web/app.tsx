@@ -18,8 +18,9 @@ import { Objectives } from "./panels/objectives.tsx";
 import { PercentilesPanel } from "./panels/percentiles.tsx";
 import { PoolPanel, QueuePanel } from "./panels/pool.tsx";
 import { FailedPanel, WorstPanel } from "./panels/rows.tsx";
+import { announcement } from "./state/announcement.ts";
 import { view } from "./state/location.ts";
-import { announcement, isStale, overview } from "./state/queries.ts";
+import { isStale, overview } from "./state/queries.ts";
 import { Trace } from "./trace/trace.tsx";
 
 export function App() {

@@ -35,14 +35,19 @@ const HOUR_MS = 3_600_000;
 const LOAD_LIMIT_MS = 60_000;
 const POLL_MS = 20;
 
+interface WorldOptions {
+  /** Traces whose spans are stored, the longest. Default: all. */
+  readonly stored?: number;
+}
+
 /** Starts a console that has read so many recorded traces. */
-export async function startWorld(traces: number): Promise<World> {
+export async function startWorld(traces: number, { stored = traces }: WorldOptions = {}): Promise<World> {
   const scratch = temporaryFolder("console-page");
   const database = new TraceDatabase(join(scratch.path, "traces"));
   const endMs = Math.floor(Date.now() / SECOND_MS) * SECOND_MS;
   const recording = record(endMs, traces);
   database.addOperations(recording.operations);
-  database.addTraces(recording.traces);
+  database.addTraces(longest(recording.traces, stored));
   for (const mark of recording.marks) database.addMark(mark);
   const keys = generateKeyPair();
   const source = new TraceReader(database.dir);
@@ -98,4 +103,13 @@ async function untilLoaded(url: string): Promise<void> {
     if (health.is_loaded) return;
     await pause(POLL_MS, undefined, { signal: deadline });
   }
+}
+
+/** Returns the longest traces. */
+function longest(traces: Recording["traces"], count: number): Recording["traces"] {
+  if (count >= traces.length) return traces;
+  const lengths = new Map(
+    traces.map((trace) => [trace, Math.max(...trace.spans.map((span) => span.duration_us))]),
+  );
+  return traces.toSorted((a, b) => (lengths.get(b) ?? 0) - (lengths.get(a) ?? 0)).slice(0, count);
 }

@@ -15,8 +15,8 @@ const EFFECTS: ReadonlySet<string> = new Set(["hop", "path", "machine", "reason"
 /** Answers in words what the page is opened for. */
 export function Headline({ data, noun }: { readonly data: Overview; readonly noun: string }) {
   const { all } = data.percentiles;
-  const failures = data.heat.failed.reduce((sum, each) => sum + each, 0);
-  const total = all.count + (view.value.outcome === "failed" ? 0 : failures);
+  const total = data.matching;
+  const failures = view.value.outcome === "failed" ? total : total - all.count;
   return (
     <section class="headline area-headline" aria-label="Answer">
       <h1>

@@ -1,5 +1,5 @@
 import { KINDS } from "../../../lib/latency/operation.ts";
-import { dayAndClock } from "../format/time.ts";
+import { dayAndClock, period } from "../format/time.ts";
 import { follow } from "../panels/hops.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Menu } from "../parts/menu.tsx";
@@ -116,7 +116,7 @@ function Periods() {
     <fieldset class="periods" aria-label="Period">
       {!isRelative && (
         <span class="custom" title={`${since} until ${until || "now"}`}>
-          {readable(since)} to {until === "" ? "now" : readable(until)}
+          {readable(since, until)}
         </span>
       )}
       {PERIODS.map((period) => (
@@ -134,9 +134,11 @@ function Periods() {
   );
 }
 
-function readable(instant: string): string {
-  const ms = /^\d+$/.test(instant) ? Number(instant) : Date.parse(instant);
-  return Number.isFinite(ms) ? dayAndClock(ms) : instant;
+function readable(since: string, until: string): string {
+  const [from, to] = [since, until].map((text) => (/^\d+$/.test(text) ? Number(text) : Date.parse(text)));
+  if (from === undefined || !Number.isFinite(from))
+    return until === "" ? `the last ${since}` : `${since} until ${until}`;
+  return to === undefined || !Number.isFinite(to) ? `${dayAndClock(from)} to now` : period(from, to);
 }
 
 function ExportMenu() {

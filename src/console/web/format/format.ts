@@ -1,6 +1,6 @@
 /** Formats microseconds with three digits and the unit that fits: `820 µs`, `4.12 ms`, `1.24 s`. */
 export function duration(us: number): string {
-  const sign = us < 0 ? "−" : "";
+  const sign = us <= -0.5 ? "−" : "";
   const value = Math.abs(us);
   if (value < 999.5) return `${sign}${Math.round(value)} µs`;
   if (value < 999_500) return `${sign}${threeDigits(value / 1_000)} ms`;
@@ -12,7 +12,7 @@ export function duration(us: number): string {
 
 /** Like {@link duration}, always with a sign. */
 export function change(us: number): string {
-  return us > 0 ? `+${duration(us)}` : duration(us);
+  return us >= 0.5 ? `+${duration(us)}` : duration(us);
 }
 
 /** Formats a duration for an axis: `1 ms`, `20 ms`, `5 s`. */

@@ -24,7 +24,7 @@ export function draw(canvas: HTMLCanvasElement, geometry: Geometry, { isFaint, p
   if (!ctx) return;
   ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
   ctx.clearRect(0, 0, geometry.width, geometry.height);
-  ctx.font = `11px ${color("font")}`;
+  ctx.font = color("chart-font");
   drawAxes(ctx, geometry);
   ctx.globalAlpha = isFaint ? 0.35 : 1;
   drawCells(ctx, geometry);

@@ -7,7 +7,7 @@ export interface Cell {
   readonly row: number;
 }
 
-const LEFT = 52;
+const LEFT = 56;
 const RIGHT = 8;
 const TOP = 20;
 const AXIS = 20;

@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { HeatMap as Heat, Row } from "../../answers.ts";
 import { useSize } from "../parts/use-size.ts";
+import { announcement } from "../state/announcement.ts";
 import { go, view } from "../state/location.ts";
-import { announcement } from "../state/queries.ts";
 import { palette } from "../state/theme.ts";
 import type { Box } from "../state/view.ts";
 import { describeBox, readCell } from "./describe.ts";

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import type { HeatMap as Heat, Overview } from "../../answers.ts";
+import type { HeatMap as Heat, Overview, Row } from "../../answers.ts";
 import { count, duration } from "../format/format.ts";
 import { clock } from "../format/time.ts";
 import { Icon } from "../parts/icons.tsx";
@@ -11,15 +11,18 @@ import { go, toggled, view } from "../state/location.ts";
 import { points } from "../state/queries.ts";
 import type { Box } from "../state/view.ts";
 import { CellList } from "./cell-list.tsx";
-import { describeBox } from "./describe.ts";
 import { HeatMap } from "./heat-map.tsx";
+
+/** The same each time, so that nothing is drawn anew for it. */
+const NO_POINTS: readonly Row[] = [];
 
 /** The heat map with its legend, the box, and the list of a cell. */
 export function HeatPanel({ data, noun }: { readonly data: Overview; readonly noun: string }) {
   const [opened, setOpened] = useState<{ box: Box; isFailed: boolean }>();
   const { box } = view.value;
   const { heat } = data;
-  const single = points.value.data?.points ?? [];
+  // Points of the view before would lie on cells of this one.
+  const single = points.value.isLoading ? NO_POINTS : (points.value.data?.points ?? NO_POINTS);
   return (
     <Panel
       title="Duration over time"
@@ -48,7 +51,6 @@ function BoxNote({ box }: { readonly box: Box }) {
   const zoom = () => go(inBox(view.value, box));
   return (
     <span class="box-note">
-      {describeBox(box)}
       <button type="button" class="chip" onClick={zoom}>
         <Icon name="zoom" /> Zoom in
       </button>

@@ -8,7 +8,7 @@ import { go, toggled } from "../state/location.ts";
 
 type Group = Overview["concurrency"][number];
 
-const LEFT = 50;
+const LEFT = 58;
 const BOTTOM = 34;
 const TOP = 8;
 

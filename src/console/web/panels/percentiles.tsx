@@ -1,7 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import type { Overview, PercentileSeries, Percentiles } from "../../answers.ts";
-import { count, counted, duration } from "../format/format.ts";
+import { count, duration } from "../format/format.ts";
 import { clock, timeTick } from "../format/time.ts";
 import { color } from "../parts/colors.ts";
 import { Empty, Panel } from "../parts/panel.tsx";
@@ -27,11 +27,11 @@ export function PercentilesPanel({ data, noun }: { readonly data: Overview; read
       note={
         under ? (
           <>
-            {clock(under.time_ms, step_ms)} · <Figures of={under} /> · {counted(under.count, noun)}
+            {clock(under.time_ms, step_ms)} · <Figures of={under} /> · n {count(under.count)}
           </>
         ) : (
           <>
-            <Figures of={shown.all} /> · {counted(shown.all.count, noun)}
+            <Figures of={shown.all} /> · n {count(shown.all.count)}
           </>
         )
       }
@@ -105,7 +105,7 @@ function percentileOptions(points: PercentileSeries["points"]): Omit<uPlot.Optio
   return {
     ...timeOptions(),
     scales: { x: { time: true }, y: durationScale(least, most), n: { range: [0, 1] } },
-    axes: [axis({ size: 18, values: timeValues }), durationAxis({ size: 52 }, 7)],
+    axes: [axis({ size: 18, values: timeValues }), durationAxis({ size: 56 }, 7)],
     series: [
       {},
       ...LINES.map((line) => ({
@@ -127,7 +127,7 @@ function countOptions(): Omit<uPlot.Options, "width" | "height"> {
     axes: [
       axis({ size: 4, values: () => [], grid: { show: false } }),
       axis({
-        size: 52,
+        size: 56,
         splits: (_, __, ___, most) => [0, most],
         values: (_, [, most]) => [null, `n ${count(most ?? 0)}`],
         grid: { show: false },

@@ -131,7 +131,7 @@ function When({ us }: { readonly us: number }) {
 }
 
 /** Leaves registry and most of a digest out. */
-export function shortImage(image: string): string {
+function shortImage(image: string): string {
   const name = image.split("/").at(-1) ?? image;
   return name.replace(/(sha256:[0-9a-f]{8})[0-9a-f]+/, "$1…");
 }

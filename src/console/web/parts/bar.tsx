@@ -46,11 +46,11 @@ export function Stack({ parts, unexplainedUs = 0, scaleUs, label, isFaint = fals
   );
 }
 
-/** A share as a bar behind nothing. */
-export function Meter({ share, tone = "accent" }: { readonly share: number; readonly tone?: string }) {
+/** A share as a bar. The number is beside it. */
+export function Meter({ share }: { readonly share: number }) {
   return (
     <span class="meter" aria-hidden="true">
-      <i class={tone} style={{ width: `${100 * Math.min(1, Math.max(0, share))}%` }} />
+      <i style={{ width: `${100 * Math.min(1, Math.max(0, share))}%` }} />
     </span>
   );
 }

@@ -1,7 +1,7 @@
 import { palette } from "../state/theme.ts";
 
 /** Start paths in the order of speed. Their colours are told apart with every kind of colour vision. */
-export const PATHS = ["resume", "snapshot", "warm", "template", "cold"] as const;
+const PATHS = ["resume", "snapshot", "warm", "template", "cold"] as const;
 
 /** Hops beyond these colours begin anew; a label and a gap tell neighbours apart. */
 const HOP_COLORS = 14;

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { announcement } from "../state/queries.ts";
+import { announcement } from "../state/announcement.ts";
 import { Icon } from "./icons.tsx";
 
 const SHOWN_MS = 1_500;

@@ -95,6 +95,8 @@ function withHooks(options: uPlot.Options, latest: { readonly current: Calls }):
 /** A logarithmic axis of durations, with round marks. */
 export function durationAxis(more: Partial<uPlot.Axis>, limit: number): uPlot.Axis {
   return axis({
+    // The usual filter keeps powers of ten alone.
+    filter: (_, splits) => splits,
     splits: (_, __, min, max) => [...durationTicks(min, max, limit)],
     // uPlot leaves marks out of a logarithmic axis that it has no room for.
     values: (_, ticks: (number | null)[]) => ticks.map((us) => (us === null ? "" : tick(us))),
@@ -111,7 +113,7 @@ export function durationScale(least: number, most: number): uPlot.Scale {
 export function axis(more: Partial<uPlot.Axis>): uPlot.Axis {
   return {
     stroke: color("muted"),
-    font: `11px ${color("font")}`,
+    font: color("chart-font"),
     grid: { stroke: color("grid"), width: 1 },
     ticks: { show: false },
     gap: 4,

@@ -1,4 +1,4 @@
-import { effect, type ReadonlySignal, signal } from "@preact/signals";
+import { computed, effect, type ReadonlySignal, signal } from "@preact/signals";
 
 /** An answer of the console, on its way or here. */
 export interface Loaded<T> {
@@ -33,8 +33,10 @@ export function reload(): void {
  */
 export function load<T>(address: () => string | undefined): ReadonlySignal<Loaded<T>> {
   const loaded = signal<Loaded<T>>({ data: undefined, problem: undefined, isLoading: true });
+  // Other views may have the same address: then the answer stays.
+  const current = computed(address);
   effect(() => {
-    const url = address();
+    const url = current.value;
     round.value;
     if (url === undefined) {
       loaded.value = { data: undefined, problem: undefined, isLoading: false };

@@ -1,13 +1,13 @@
-import { computed, signal } from "@preact/signals";
+import { computed } from "@preact/signals";
 import type { Comparison, Differences, Flame, Overview, Points, Values, Waterfall } from "../../answers.ts";
 import { load } from "./load.ts";
 import { parameters, view } from "./location.ts";
-import { writeBox, writeFilter } from "./view.ts";
+import { type Box, EMPTY_FILTER, writeFilter } from "./view.ts";
 
 /** At most so many operations are drawn one by one. */
-export const POINTS_LIMIT = 1_500;
-/** The heat map and the differences show the slowest tenth until a box is drawn. */
-const SLOW = "p90";
+const POINTS_LIMIT = 1_500;
+/** A tenth of fewer tells nothing. */
+const LEAST_OPERATIONS = 20;
 
 const isOverview = computed(() => view.value.page === "overview");
 
@@ -15,38 +15,48 @@ export const overview = load<Overview>(() =>
   isOverview.value ? `api/overview?${parameters.value}` : undefined,
 );
 
-/** Whose differences are shown: those in the box, or else the slowest. */
-const differing = computed(() => {
-  const { box } = view.value;
-  if (box) return writeBox(box);
-  const data = overview.value.data;
-  if (!isOverview.value || !data || data.matching < 20) return undefined;
-  const { all } = data.percentiles;
-  const { [SLOW]: edge, max } = all;
-  return edge < max
-    ? writeBox({ fromMs: data.since_ms, untilMs: data.until_ms, minUs: edge, maxUs: max + 1 })
-    : undefined;
-});
+/** Returns an address that depends on the overview; while that is on its way, the one before. */
+function afterOverview(address: () => string | undefined): () => string | undefined {
+  let last: string | undefined;
+  return () => {
+    if (!overview.value.isLoading) last = address();
+    return last;
+  };
+}
+
+/** What differs in the slowest tenth, as long as nobody has drawn a box. */
+const slowest = computed(
+  afterOverview(() => {
+    const data = overview.value.data;
+    if (!isOverview.value || !data || data.matching < LEAST_OPERATIONS) return undefined;
+    const { p90, max } = data.percentiles.all;
+    return p90 < max
+      ? differencesIn({ fromMs: data.since_ms, untilMs: data.until_ms, minUs: p90, maxUs: max + 1 })
+      : undefined;
+  }),
+);
 
 export const differences = load<Differences>(() => {
-  const box = differing.value;
-  if (box === undefined) return undefined;
-  const query = writeFilter({ ...view.value, box: undefined });
-  query.set("box", box);
-  return `api/differences?${query}`;
+  const { box } = view.value;
+  return box ? differencesIn(box) : slowest.value;
 });
 
-const hasPoints = computed(() => {
-  const matching = overview.value.data?.matching ?? 0;
-  return isOverview.value && matching > 0 && matching <= POINTS_LIMIT;
-});
+function differencesIn(box: Box): string {
+  return `api/differences?${writeFilter({ ...view.value, box })}`;
+}
 
 /** Single operations, when they are few enough to be drawn. */
-export const points = load<Points>(() => (hasPoints.value ? `api/points?${parameters.value}` : undefined));
+export const points = load<Points>(
+  afterOverview(() => {
+    const matching = overview.value.data?.matching ?? 0;
+    const isDrawn = isOverview.value && matching > 0 && matching <= POINTS_LIMIT;
+    return isDrawn ? `api/points?${parameters.value}` : undefined;
+  }),
+);
 
 export const values = load<Values>(() => {
   const { kind, since, until } = view.value;
-  return `api/values?${writeFilter({ ...view.value, kind, since, until, values: {}, box: undefined, outcome: "", min: "", max: "" })}`;
+  return `api/values?${writeFilter({ ...EMPTY_FILTER, kind, since, until })}`;
 });
 
 export const waterfall = load<Waterfall>(() =>
@@ -65,6 +75,3 @@ export const comparison = load<Comparison>(() => {
 
 /** Whether the answers shown are those of an earlier view. */
 export const isStale = computed(() => overview.value.isLoading && overview.value.data !== undefined);
-
-/** Text that screen readers say when something has changed. */
-export const announcement = signal("");

@@ -109,7 +109,7 @@ export function writeFilter(filter: Filter): URLSearchParams {
   return query;
 }
 
-export function writeBox({ fromMs, untilMs, minUs, maxUs }: Box): string {
+function writeBox({ fromMs, untilMs, minUs, maxUs }: Box): string {
   return [fromMs, untilMs, minUs, maxUs].map(Math.round).join(",");
 }
 

@@ -20,6 +20,8 @@ export function Trace() {
     const element = dialog.current;
     if (!element || element.open) return undefined;
     element.showModal();
+    // The first button would have the focus else, and look chosen.
+    element.querySelector("h2")?.focus();
     return () => element.close();
   }, []);
   const { data, problem } = waterfall.value;
@@ -39,7 +41,7 @@ export function Trace() {
     >
       <div class="trace-page">
         <div class="head">
-          <h2>
+          <h2 tabIndex={-1}>
             {data ? <Title answer={data} /> : "Trace"} <code class="muted">{trace}</code>
           </h2>
           <div class="actions">
