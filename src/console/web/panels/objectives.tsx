@@ -70,6 +70,7 @@ function rateText(rate: number): string {
 }
 
 function budgetText(left: number): string {
+  if (left < -9.995) return `−${count(-left)}×`;
   const percent = Math.round(left * 100);
   return `${percent < 0 ? "−" : ""}${count(Math.abs(percent))} %`;
 }

@@ -141,7 +141,7 @@ function countOptions(): Omit<uPlot.Options, "width" | "height"> {
 export function timeOptions(): Pick<uPlot.Options, "legend" | "cursor" | "padding"> {
   return {
     legend: { show: false },
-    padding: [6, 8, 0, 0],
+    padding: [6, 16, 0, 0],
     cursor: {
       sync: { key: "time" },
       y: false,
