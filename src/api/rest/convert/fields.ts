@@ -29,9 +29,11 @@ export function text(description?: string) {
 
 /** Reads a whole number, also as text. */
 export function integer(min = 0, max = Number.MAX_SAFE_INTEGER) {
-  const error = max === Number.MAX_SAFE_INTEGER ? `must be at least ${min}` : `must be ${min} to ${max}`;
-  const schema = z.int({ error: "must be a whole number" }).min(min, { error }).max(max, { error });
-  return member(schema, readNumber);
+  const isBounded = max !== Number.MAX_SAFE_INTEGER;
+  const error = isBounded ? `must be ${min} to ${max}` : `must be at least ${min}`;
+  const tooLarge = isBounded ? error : "is too large";
+  const whole = z.int({ error: ({ code }) => (code === "too_big" ? tooLarge : "must be a whole number") });
+  return member(whole.min(min, { error }).max(max, { error: tooLarge }), readNumber);
 }
 
 /** Reads a number, also as text. */
