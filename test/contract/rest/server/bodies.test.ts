@@ -175,6 +175,7 @@ test("wrong fields have the names that the request has for them", async () => {
   const wrong = await Promise.all([
     send("GET", "/v1/orgs/personal/machines?cursor=none&limit=1"),
     send("GET", `${machine}/wait?from_event_id=${large.slice(0, 100)}`),
+    send("GET", `${machine}/wait?instance_id=latest`),
     send("PATCH", `${machine}/metadata`, { metadata: { a: large } }),
     send("GET", "/v1/apps/web/watch?after=never"),
     send("POST", `${machine}/stop`, {}, { "fly-machine-lease-nonce": large.slice(0, 100) }),
@@ -182,6 +183,9 @@ test("wrong fields have the names that the request has for them", async () => {
   ]);
 
   expect(wrong.map((answer) => /^invalid_argument: ([^:]*)/.exec(Object(answer.body)["error"])?.[1])).toEqual(
-    [...["cursor", "from_event_id", "metadata[a]", "after", "fly-machine-lease-nonce", "lease_ttl"]],
+    [
+      ...["cursor", "from_event_id", "version", "metadata[a]", "after"],
+      ...["fly-machine-lease-nonce", "lease_ttl"],
+    ],
   );
 });
