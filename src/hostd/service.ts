@@ -152,7 +152,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
     }),
     suspendMachine: internal(async (req) => {
       const { why, unusedForMs } = suspendFromProto(req);
-      const right = { nonce: req.leaseNonce };
+      const right = { nonce: req.leaseNonce, ignoreLease: req.ignoreLease };
       const id = machineId(req.machineId);
       const { machine, already } = await machines.suspend(id, req.org, why, unusedForMs, right);
       return { machine: toProto(machine), alreadySuspended: already };
