@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
-import { integer } from "./fields.ts";
+import { duration, integer } from "./fields.ts";
 import { read } from "./read.ts";
 
 const schema = z.looseObject({ any: integer(), few: integer(1, 8) });
@@ -20,4 +20,12 @@ test.each([
   const violations = wrong.map(([field, description]) => ({ field, description }));
 
   expect(() => read(schema, given)).toThrow(expect.objectContaining({ violations }));
+});
+
+test("a number that Go's durations cannot hold is refused as none", () => {
+  const violations = [{ field: "timeout", description: 'must be a duration such as "1m30s"' }];
+  const timed = z.looseObject({ timeout: duration() });
+
+  expect(() => read(timed, { timeout: 1e300 })).toThrow(expect.objectContaining({ violations }));
+  expect(read(timed, { timeout: 300_000_000_001 })).toEqual({ timeout: "5m0.000000001s" });
 });

@@ -9,6 +9,8 @@ import { isObject, type JsonObject } from "./json.ts";
  */
 
 const NS_PER_MS = 1e6;
+/** Go counts nanoseconds in 64-bit integers. */
+const MAX_NS = 2 ** 63;
 /** Name of the only member of a duration in Fly's OpenAPI document. */
 const WRAPPED = "time.Duration";
 const TRUE = new Set(["true", "1", "t"]);
@@ -142,7 +144,7 @@ export function queryDuration({ negative = false, nanoseconds = false } = {}) {
 /** Unwraps the number that clients generated from Fly's OpenAPI document put into an object. */
 function durationOf(raw: unknown): unknown {
   const value = isObject(raw) && isOnly(raw, WRAPPED) ? raw[WRAPPED] : raw;
-  if (typeof value === "number") return Number.isFinite(value) ? formatDuration(value / NS_PER_MS) : value;
+  if (typeof value === "number") return Math.abs(value) < MAX_NS ? formatDuration(value / NS_PER_MS) : value;
   return value === "" || value === null ? undefined : value;
 }
 

@@ -5,10 +5,11 @@ import {
   type ExecMachineResponse,
   ExecServiceService,
 } from "../../../gen/windhover/machines/v1/exec.ts";
-import { Fault, hasReason, invalid } from "../../../lib/faults/fault.ts";
+import { Fault, invalid } from "../../../lib/faults/fault.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import type { LocalCall } from "../../../lib/grpc/server/local/local-call.ts";
 import { asFault } from "../../../lib/grpc/status.ts";
+import { withoutPrefix } from "../../exec/service-run-command.ts";
 import { parseDuration } from "../convert/duration.ts";
 import { duration, flag, integer, object, signal, text, textMap, texts } from "../convert/fields.ts";
 import { isObject, type JsonObject } from "../convert/json.ts";
@@ -80,7 +81,7 @@ async function serve(
     }
     socket.close(NORMAL);
   } catch (err) {
-    const fault = asFault(withoutStart(err));
+    const fault = asFault(withoutPrefix(err));
     // Ends the call when it was not made.
     call.refused(fault);
     await messages.send(JSON.stringify(errorAnswer(fault).body));
@@ -88,14 +89,6 @@ async function serve(
   } finally {
     messages.end();
   }
-}
-
-/** Returns a fault about fields with their names in the first message, which is no member of another. */
-function withoutStart(err: unknown): unknown {
-  if (!hasReason(err, "INVALID_FIELDS") || err.violations.length === 0) return err;
-  return invalid(
-    err.violations.map(({ field, description }) => ({ field: field.replace(/^start\./, ""), description })),
-  );
 }
 
 /** Converts the messages of the client; the first one has the command. @throws Fault INVALID_FIELDS */
