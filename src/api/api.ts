@@ -205,7 +205,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
   };
   const acquireStore = new AcquireStore(database, randomUUID());
   const acquirer = new Acquirer({
-    tools: apiTools({ machines, leases, creates, sagas, database, shares, statusOf }),
+    tools: apiTools({ machines, changes, leases, creates, sagas, database, shares, statusOf }),
     store: acquireStore,
   });
 

@@ -65,7 +65,17 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const { buildMemoryBytes: memoryBytes, buildTimeoutMs: timeoutMs } = options;
   const builder = new Builder({ dir, budget, images: store, limits, sandbox, memoryBytes, timeoutMs, clock });
   const { orgBudgetBytes } = options;
-  const puller = new Puller({ dir, client, blobs, budget, builder, images: store, limits, orgBudgetBytes });
+  const puller = new Puller({
+    dir,
+    client,
+    blobs,
+    budget,
+    builder,
+    images: store,
+    limits,
+    orgBudgetBytes,
+    clock,
+  });
   const shares = new OrgShares(pins, store, orgBudgetBytes);
   const images = new Images(store, pins, shares, puller, proofs);
 

@@ -71,7 +71,8 @@ export function traceServer(store: TraceStore, verify: Verify, clock: Clock, aud
 
   async function route(call: Call): Promise<void> {
     const { request, response } = call;
-    const url = new URL(request.url ?? "/", "http://receiver");
+    const url = URL.parse(request.url ?? "/", "http://receiver");
+    if (!url) throw noSuchPath(request.url ?? "/");
     if (url.pathname === "/healthz") {
       allow(request, "GET", "HEAD");
       return sendJson(response, 200, { status: "ok" });

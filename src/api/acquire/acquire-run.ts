@@ -193,7 +193,7 @@ export class AcquireRun {
   async #undo({ intent, machine }: Found): Promise<void> {
     if (!intent) return;
     const { signal: _, remainingMs: _left, ...caller } = this.#parts.caller;
-    const undoing = undo(this.#parts.tools, intent, machine.id, caller).catch((error: unknown) => {
+    const undoing = undo(this.#parts.tools, intent, machine, caller).catch((error: unknown) => {
       this.#notUndone += 1;
       logger.warn("the machine of a slower step could not be undone yet", {
         machine_id: machine.id,

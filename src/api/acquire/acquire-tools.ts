@@ -28,6 +28,8 @@ export interface AcquireTools {
     caller: Caller,
   ): Promise<{ readonly machine: Machine; readonly alreadyStarted: boolean }>;
   stop(id: MachineId, caller: Caller): Promise<void>;
+  /** @throws Fault, e.g. INVALID_STATE, DISK_FULL: it is not suspended */
+  suspend(id: MachineId, caller: Caller): Promise<void>;
   /** Succeeds when there is no such machine. */
   destroy(id: MachineId, caller: Caller): Promise<void>;
   /** Returns undefined when there is no such machine, or it is destroyed. */

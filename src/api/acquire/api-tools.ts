@@ -5,6 +5,7 @@ import { placedAttempt } from "../creates/store/create-state.ts";
 import type { SagaStore } from "../creates/store/saga-store.ts";
 import { toJson } from "../database/json.ts";
 import type { Leases } from "../leases/leases.ts";
+import type { MachineChanges } from "../machines/changes/changes.ts";
 import { hostUnreachable } from "../machines/faults.ts";
 import type { HostStatus } from "../machines/machine.ts";
 import type { Machines } from "../machines/machines.ts";
@@ -13,6 +14,7 @@ import type { AcquireTools, Candidate, CandidateQuery } from "./acquire-tools.ts
 
 export interface ApiToolsParts {
   readonly machines: Machines;
+  readonly changes: Pick<MachineChanges, "suspend">;
   readonly leases: Leases;
   readonly creates: Creates;
   readonly sagas: Pick<SagaStore, "find">;
@@ -23,7 +25,7 @@ export interface ApiToolsParts {
 
 /** Makes the tools of acquires from the api's own operations. */
 export function apiTools(parts: ApiToolsParts): AcquireTools {
-  const { machines, leases, creates, sagas, database, shares, statusOf } = parts;
+  const { machines, changes, leases, creates, sagas, database, shares, statusOf } = parts;
   const take = (org: string, action: "start" | "create"): void => {
     const refusal = shares.take(org, action);
     if (refusal) throw refusal;
@@ -37,6 +39,9 @@ export function apiTools(parts: ApiToolsParts): AcquireTools {
     },
     async stop(id, caller) {
       await machines.stop(id, { signal: "", ignoreLease: true }, caller).catch(unlessGone);
+    },
+    async suspend(id, caller) {
+      await changes.suspend(id, { leaseNonce: "", ignoreLease: true }, caller);
     },
     async destroy(id, caller) {
       await machines.destroy(id, { force: true, ignoreLease: true }, caller).catch(unlessGone);

@@ -1,8 +1,14 @@
+import { asFault } from "../../lib/grpc/status.ts";
 import { type Machine, RUNNING_STATES } from "../machines/machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { Intent } from "./acquire.ts";
 import type { AcquireTools } from "./acquire-tools.ts";
+
+/** Codes of faults after which a suspend may be under way. */
+const UNANSWERED: ReadonlySet<string> = new Set(["UNAVAILABLE", "DEADLINE_EXCEEDED"]);
+/** Start path of a machine that was suspended. */
+const RESUME = "resume";
 
 /** An acquire whose api has ended in the middle of it. */
 export interface Abandoned {
@@ -40,7 +46,7 @@ export async function settle(tools: AcquireTools, abandoned: Abandoned): Promise
     chosen ?? (abandoned.isKept ? effects.find(({ machine }) => machine.state === "started") : undefined);
   for (const { intent, machine } of effects) {
     if (machine.id !== kept?.machine.id && machine.id !== abandoned.machineId)
-      await undo(tools, intent, machine.id, caller);
+      await undo(tools, intent, machine, caller);
   }
   if (kept) return { kind: "kept", machineId: kept.machine.id, step: kept.intent.step };
   // A machine that ran before the acquire has no intent.
@@ -49,16 +55,36 @@ export async function settle(tools: AcquireTools, abandoned: Abandoned): Promise
   return { kind: "nothing" };
 }
 
-/** Undoes what a step did to a machine. @throws Fault when its host does not answer */
+/**
+ * Undoes what a step did to a machine. One that was suspended is suspended again: a stop would drop what it had in
+ * memory.
+ *
+ * @throws Fault when its host does not answer
+ */
 export async function undo(
   tools: AcquireTools,
   intent: Intent,
-  machineId: string,
+  machine: Machine,
   caller: Caller,
 ): Promise<void> {
-  const id = machineId as MachineId;
+  const id = machine.id as MachineId;
   if (intent.kind === "create") await tools.destroy(id, caller);
+  else if (machine.lastStartPath === RESUME) await suspendOrStop(tools, id, caller);
   else await tools.stop(id, caller);
+}
+
+/**
+ * Suspends a machine, or stops it when its host refuses that: it must not run in any case.
+ *
+ * @throws Fault when its host does not answer
+ */
+async function suspendOrStop(tools: AcquireTools, id: MachineId, caller: Caller): Promise<void> {
+  try {
+    await tools.suspend(id, caller);
+  } catch (err) {
+    if (UNANSWERED.has(asFault(err).code)) throw err;
+    await tools.stop(id, caller);
+  }
 }
 
 /**
@@ -74,7 +100,7 @@ export async function undoUnanswered(
 ): Promise<boolean> {
   const machine = await machineOf(tools, intent, by, caller);
   if (machine === "under_way") return false;
-  if (machine) await undo(tools, intent, machine.id, caller);
+  if (machine) await undo(tools, intent, machine, caller);
   return true;
 }
 
@@ -94,7 +120,8 @@ async function machineOf(
   const machine = await tools.get(id, caller);
   if (!machine) return undefined;
   if (RUNNING_STATES.has(machine.state)) return machine.lastStartTraceId === traceId ? machine : undefined;
-  // Our start may still wait in its host's queue, where a stop cancels it.
-  await tools.stop(id, caller);
+  // Our start may still wait in its host's queue, where a stop cancels it. Then a suspend is refused.
+  if (machine.state === "suspended") await suspendOrStop(tools, id, caller);
+  else await tools.stop(id, caller);
   return undefined;
 }

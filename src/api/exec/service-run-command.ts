@@ -98,8 +98,8 @@ class Output {
   }
 }
 
-/** Removes `start.` from the fields of violations: RunCommand has no such message. */
-function withoutPrefix(err: unknown): unknown {
+/** Removes `start.` from the fields of violations: RunCommand and the REST API have no such message. */
+export function withoutPrefix(err: unknown): unknown {
   if (!(err instanceof Fault) || err.violations.length === 0) return err;
   const violations = new Violations();
   for (const { field, description } of err.violations)

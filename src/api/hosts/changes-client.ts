@@ -66,8 +66,8 @@ export function changesClient(send: Send): HostChanges & HostLeases & HostUpdate
       const { machine } = await send(host, (client) => client.restartMachine, request, limitMs, limits);
       return required(machine, host);
     },
-    async suspendMachine(host, { machineId, org, leaseNonce }, limits) {
-      const request = { machineId, org, leaseNonce, ifUnusedFor: undefined, source: "user" };
+    async suspendMachine(host, { machineId, org, leaseNonce, ignoreLease = false }, limits) {
+      const request = { machineId, org, leaseNonce, ignoreLease, ifUnusedFor: undefined, source: "user" };
       const limitMs = SUSPEND_TIMEOUT_MS;
       const { machine } = await send(host, (client) => client.suspendMachine, request, limitMs, limits);
       return required(machine, host);

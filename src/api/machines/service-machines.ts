@@ -22,6 +22,7 @@ import type { MachineId } from "./machine-id.ts";
 import { checkToken, machineIdFromProto, machineRequest } from "./machine-request.ts";
 import type { LogOptions, Machines, StartOptions, StopOptions, WaitOptions } from "./machines.ts";
 import { measureStart } from "./metrics.ts";
+import { timeOfUlid } from "./ulids.ts";
 
 const MAX_WATCH_MS = 10_000;
 const MAX_WAIT_MS = 300_000;
@@ -128,7 +129,8 @@ function waitFromProto(req: WaitMachineRequest): readonly [MachineId, WaitOption
     checkStates(asked, violations);
     const timeoutMs = durationFromProto(req.timeout) ?? DEFAULT_WAIT_MS;
     violations.check(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS, "timeout", "must be 1 ms to 5 min");
-    checkToken("instance_id", instanceId, violations);
+    const mayBeVersion = instanceId === "" || timeOfUlid(instanceId) !== undefined;
+    violations.check(mayBeVersion, "instance_id", "must be that of a version, 26 letters and digits");
     checkToken("after_event_id", afterEventId, violations);
     const all = new Set<AwaitedState>(asked);
     if (settled) for (const state of SETTLED_STATES) all.add(state);

@@ -10,6 +10,8 @@ describe("page tokens", () => {
     expect(decodePageToken("list", ["name", "name"], token)).toEqual(["a", "é\n"]);
     expect(decodePageToken("list", ["name", "name"], "")).toBeUndefined();
     expect(() => decodePageToken("other", ["name", "name"], token)).toThrow("page_token");
+    // The REST API calls it `next_cursor`.
+    expect(() => decodePageToken("other", ["name", "name"], token)).not.toThrow("next_page_token");
     expect(() => decodePageToken("list", ["name"], token)).toThrow("page_token");
   });
 

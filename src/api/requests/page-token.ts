@@ -44,7 +44,8 @@ export function decodePageToken(
     throw invalid([
       {
         field: "page_token",
-        description: "must be the next_page_token of a page of the same list with the same filters",
+        // The REST API has other names for it.
+        description: "must be what a page of the same list, with the same filters, gave for the next",
       },
     ]);
   }

@@ -58,10 +58,7 @@ export const schedulingName = namer(SCHEDULINGS);
 export const standingName = namer(STANDINGS);
 
 /** Values of `--state`: the states that machines can have. */
-export const STATE_NAMES: readonly string[] = [
-  ...Object.values(STATES).slice(1, 10),
-  ...[STATES[12], STATES[13], STATES[15]],
-];
+export const STATE_NAMES: readonly string[] = [...Object.values(STATES).slice(1, 14), STATES[15]];
 
 /** Finds a state by its name, whatever its case. */
 export function stateNumber(name: string): MachineState | undefined {

@@ -24,12 +24,13 @@ export function targetOf(
   own: { readonly id: string; readonly app: string },
 ): Target {
   const [path = "/", query] = splitOnce(url.replace(/^https?:\/\/[^/?]*/i, "").replace(/^\/*/, "/"), "?");
-  const [, app, id, action = ""] = PATH.exec(path.replace(/(.)\/+$/, "$1")) ?? [];
+  const known = PATH.exec(withoutEndSlashes(path));
+  const [, app, id, action = ""] = known ?? [];
   const isSelf = /^\/v1\/machines\/self(?:\/|$)/.test(path);
   if (app === undefined && !isSelf) throw noRoute(method, path);
   if (app !== undefined && decoded(app) !== own.app) throw otherApp(app);
   const isOwn = isSelf || id === own.id;
-  if (isOwn && action === "" && (method === "GET" || method === "HEAD")) return { kind: "get" };
+  if (known && isOwn && action === "" && (method === "GET" || method === "HEAD")) return { kind: "get" };
   const kind = OWN.find((each) => each === action);
   if (isOwn && kind !== undefined && kind !== "get") {
     if (method !== "POST") throw notAllowed(method, "POST");
@@ -76,6 +77,13 @@ export async function readObject(request: IncomingMessage): Promise<Readonly<Rec
     // Answered below.
   }
   throw invalid([{ field: "body", description: "must be a JSON object" }]);
+}
+
+/** Not by a regular expression: its time would grow with the square of the slashes. */
+function withoutEndSlashes(path: string): string {
+  let end = path.length;
+  while (end > 1 && path[end - 1] === "/") end -= 1;
+  return path.slice(0, end);
 }
 
 function splitOnce(text: string, at: string): readonly [string, string | undefined] {

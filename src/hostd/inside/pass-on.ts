@@ -38,9 +38,10 @@ export class PassOn {
   /**
    * Passes a request on to the first api that takes the connection, and its answer back.
    *
-   * @throws Fault API_UNAVAILABLE
+   * @throws Fault API_UNAVAILABLE, BODY_TOO_LARGE
    */
   async pass(request: IncomingMessage, response: ServerResponse, path: string, token: string): Promise<void> {
+    if (Number(request.headers["content-length"] ?? 0) > MAX_BODY_BYTES) throw bodyTooLarge();
     for (const address of this.#addresses) {
       const answer = await this.#ask(address, request, response, path, token);
       if (!answer) continue;

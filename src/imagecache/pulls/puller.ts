@@ -6,6 +6,7 @@ import type { RegistryClient, ResolvedImage } from "../../lib/oci/registry.ts";
 import { unreachable } from "../../lib/oci/request-faults.ts";
 import { OUTCOMES, type OutcomeLabel, outcomeOf, secondsHistogram } from "../../lib/otel/metrics.ts";
 import { attribute, nowUs, recordWait, withSpan } from "../../lib/otel/tracing.ts";
+import type { Clock } from "../../lib/runtime/clock.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
 import type { Builder } from "../build/builder.ts";
 import type { CacheDir } from "../disk/cache-dir.ts";
@@ -18,6 +19,7 @@ import type { Blobs } from "./blobs.ts";
 import type { LayerRequest } from "./download.ts";
 import { type PlaceFor, Places } from "./places.ts";
 import { type Progress, ProgressMeter } from "./progress.ts";
+import { keyOf, Proofs } from "./proofs.ts";
 import { LayerShares, PullRoom } from "./pull-room.ts";
 
 export interface PullerParts {
@@ -28,6 +30,7 @@ export interface PullerParts {
   readonly builder: Builder;
   readonly images: ImageStore;
   readonly limits: Limits;
+  readonly clock: Clock;
   /** Most that the layers of one organisation's pulls may take together. */
   readonly orgBudgetBytes: number;
 }
@@ -74,9 +77,12 @@ export class Puller {
   readonly #pulls = new Places(PULLS);
   readonly #builds = new Places({ ...PULLS, total: MAX_BUILDS, perOrg: 1 });
   readonly #shares: LayerShares;
+  /** Whose repositories have sent, or proven to have, all layers of which image. */
+  readonly #fetched: Proofs;
 
   constructor(parts: PullerParts) {
     this.#parts = parts;
+    this.#fetched = new Proofs(parts.clock);
     this.#shares = new LayerShares(parts.orgBudgetBytes);
   }
 
@@ -108,7 +114,8 @@ export class Puller {
   async #pull(from: PullSource, meter: ProgressMeter, signal: AbortSignal): Promise<Pulled> {
     const { budget, builder } = this.#parts;
     const { digest } = from;
-    builder.refuseFailed(formatReference(from), digest);
+    // What is wrong with it is told to those who have it.
+    if (this.#fetched.has(keyOf(from, digest))) builder.refuseFailed(formatReference(from), digest);
     meter.begin("resolving");
     const resolved = await withSpan("imagecache.resolve", {}, () => this.#resolve(from, signal));
     const { layers } = resolved.manifest;
@@ -133,6 +140,7 @@ export class Puller {
     // The squashfs is about as large as the layers: lz4 compresses less, and hidden files are left out.
     await budget.checkRoom((await blobs.missingBytes(layers)) + compressedBytes);
     const downloadedBytes = await this.#download(pull);
+    this.#fetched.add(keyOf(from, pull.digest));
     const samples = await blobs.samplesOf(layers);
     const enteredUs = nowUs();
     const build = () => {

@@ -160,6 +160,22 @@ test("refusals of one caller do not hide those of another", async () => {
   expect((await read()).filter(({ object }) => object === "seen")).toHaveLength(1);
 });
 
+test("an organisation or strangers with refusals of many kinds hide none of another organisation", async () => {
+  const log = open();
+  const refused = { ...entry, code: "PERMISSION_DENIED", reason: "SCOPE_MISSING" };
+  for (let i = 0; i < 5_000; i++) {
+    log.record({ ...refused, org: "", token: "", client: `2001:db8::${i.toString(16)}:1` });
+    log.record({ ...refused, org: "flood", token: `flood${i}` });
+  }
+  for (let i = 0; i < 3; i++) log.record({ ...refused, org: "other", token: "other", object: `seen${i}` });
+  await log.close();
+
+  const entries = await read();
+  expect(entries.filter(({ object }) => object.startsWith("seen"))).toHaveLength(3);
+  expect(entries.filter(({ org }) => org === "flood").reduce((sum, { count }) => sum + count, 0)).toBe(5_000);
+  expect(entries.length).toBeLessThan(500);
+});
+
 test("a disk that cannot be written delays nobody; entries wait, and those beyond the bound are counted", async () => {
   const blocked = join(folder.path, "log");
   writeFileSync(blocked, "in the way");

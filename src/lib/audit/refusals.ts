@@ -2,8 +2,13 @@ import type { AuditEntry } from "./audit-entry.ts";
 
 /** Entries of one kind and caller that are told one by one in a window. */
 const MAX_SINGLE = 10;
-/** Kinds and callers that are told apart in a window; further ones are counted together. */
-const MAX_KINDS = 200;
+/**
+ * Kinds and callers that are told apart in a window: of all, and of one organisation, or of all strangers.
+ * Further ones of an organisation are counted together.
+ */
+const MAX_KINDS = { all: 200, org: 50 };
+/** Organisations whose further kinds are counted by themselves; those of the rest are counted together. */
+const MAX_ORGS = 200;
 const OTHERS = "others";
 
 /** Codes of calls that somebody was not allowed to make, or not so often. */
@@ -25,6 +30,10 @@ export const FOLDED_CODES: ReadonlySet<string> = new Set([
 /** Folds calls that changed nothing, so that a flood of them neither fills a disk nor pushes out other lines. */
 export class Refusals {
   readonly #windowed = new Map<string, { told: number; counted: number; last: AuditEntry }>();
+  /** Of each organisation; strangers have the empty name. */
+  readonly #kinds = new Map<string, number>();
+  #kindsOfAll = 0;
+  #furtherOrgs = 0;
 
   /** Returns the entry when it is to be told by itself. */
   add(entry: AuditEntry): AuditEntry | undefined {
@@ -44,21 +53,35 @@ export class Refusals {
   end(): readonly AuditEntry[] {
     const folded = [...this.#windowed].flatMap(([key, { counted, last }]) => {
       if (counted === 0) return [];
-      if (key !== OTHERS) return [{ ...last, object: "", traceId: "", count: counted }];
-      return [
-        { ...last, client: "", subject: "", org: "", token: "", object: "", traceId: "", count: counted },
-      ];
+      const line = { ...last, object: "", traceId: "", count: counted };
+      if (!key.startsWith(OTHERS)) return [line];
+      return [{ ...line, client: "", subject: "", token: "", ...(key === OTHERS ? { org: "" } : {}) }];
     });
     this.#windowed.clear();
+    this.#kinds.clear();
+    this.#kindsOfAll = 0;
+    this.#furtherOrgs = 0;
     return folded;
   }
 
-  #keyOf({ client, token, method, reason }: AuditEntry): string {
+  #keyOf({ client, token, org, method, reason }: AuditEntry): string {
     // Its holder makes as many other tokens of it as it likes.
     const [id = ""] = token.split(" ");
     const address = client.slice(0, Math.max(0, client.lastIndexOf(":")));
     // A stranger may try all methods.
-    const key = id === "" ? `${address} ${reason}` : `${id} ${method} ${reason}`;
-    return this.#windowed.has(key) || this.#windowed.size < MAX_KINDS ? key : OTHERS;
+    const key = id === "" ? `by ${address} ${reason}` : `by ${id} ${method} ${reason}`;
+    if (this.#windowed.has(key)) return key;
+    const owner = id === "" ? "" : org;
+    const kinds = this.#kinds.get(owner) ?? 0;
+    if (kinds < MAX_KINDS.org && this.#kindsOfAll < MAX_KINDS.all) {
+      this.#kinds.set(owner, kinds + 1);
+      this.#kindsOfAll += 1;
+      return key;
+    }
+    const further = `${OTHERS} of ${owner}`;
+    if (this.#windowed.has(further)) return further;
+    if (this.#furtherOrgs >= MAX_ORGS) return OTHERS;
+    this.#furtherOrgs += 1;
+    return further;
   }
 }

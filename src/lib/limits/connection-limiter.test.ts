@@ -1,6 +1,7 @@
-import { Socket } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, Socket } from "node:net";
 import { expect, test } from "vitest";
-import { ConnectionLimiter } from "./connection-limiter.ts";
+import { ConnectionLimiter, limitConnections } from "./connection-limiter.ts";
 
 const LIMITS = { total: 5, perAddress: 4, newTotal: 3, newPerAddress: 2 };
 
@@ -73,4 +74,22 @@ test.each([
   const { from } = setUp({ total: 9, perAddress: 9, newTotal: 9, newPerAddress: 9 });
 
   expect(addresses.map((address) => from(address).admitted?.address)).toEqual(addresses.map(() => expected));
+});
+
+test("a connection that breaks while nobody listens to it ends nothing but itself", async () => {
+  const hadError = Promise.withResolvers<boolean>();
+  const server = createServer((request) => request.socket.destroy());
+  // Node has taken its own listeners off by then.
+  server.on("connect", (_request, socket) => {
+    socket.on("close", hadError.resolve).resume();
+    socket.write("HTTP/1.1 405 Method Not Allowed\r\n\r\n");
+  });
+  limitConnections(server, LIMITS);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const client = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  client.write("CONNECT api:80 HTTP/1.1\r\nHost: api\r\n\r\n");
+  client.once("data", () => client.resetAndDestroy());
+
+  expect(await hadError.promise).toBe(true);
+  await new Promise((resolve) => server.close(resolve));
 });

@@ -132,6 +132,9 @@ export function limitConnections(server: Server, limits: ConnectionLimits): Limi
   const limiter = new ConnectionLimiter(limits);
   const admitted = new WeakMap<Socket, AdmittedConnection>();
   server.prependListener("connection", (socket) => {
+    // Node takes its own away before it hands a connection over, for CONNECT or another protocol. Without any, its
+    // error would end the process.
+    socket.on("error", () => {});
     const connection = limiter.admit(socket);
     if (connection) admitted.set(socket, connection);
   });

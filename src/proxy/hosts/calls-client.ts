@@ -54,7 +54,7 @@ export function machineCalls(host: HostServiceClient): MachineCalls {
       await call(host, host.stopMachine, { ...about, ...how }, { timeoutMs: STOP_TIMEOUT_MS, signal });
     },
     async suspend({ machineId, org }, ifUnusedForMs, signal) {
-      const about = { machineId, org, leaseNonce: "", source: SOURCE };
+      const about = { machineId, org, leaseNonce: "", source: SOURCE, ignoreLease: false };
       const request = { ...about, ifUnusedFor: durationToProto(ifUnusedForMs) };
       await call(host, host.suspendMachine, request, { timeoutMs: STOP_TIMEOUT_MS, signal });
     },

@@ -244,6 +244,13 @@ describe("waits and logs", () => {
       });
     });
 
+    test("for what cannot be a version fails at once", async () => {
+      for (const instanceId of ["latest", "2", "01J".repeat(9)])
+        expect(await faultOf(until(id, { instanceId }))).toMatchObject({
+          ...{ reason: "INVALID_FIELDS", facts: { fields: "instance_id" } },
+        });
+    });
+
     test("names every field that is wrong", async () => {
       const fault = await faultOf(
         until("x", { states: [0], instanceId: "v".repeat(65), afterEventId: "e".repeat(65) }),

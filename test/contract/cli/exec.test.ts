@@ -63,6 +63,15 @@ describe("hover machine exec", () => {
     expect(cli.sent("runCommand")).toMatchObject({ timeout: { seconds: 5n } });
   });
 
+  test("a timeout of zero is the default, as with flyctl", async () => {
+    cli.api.add({ id: ID });
+
+    const { code } = await cli.home.within("m", "exec", "--json", "--timeout", "0", ID, "true");
+
+    expect(code).toBe(0);
+    expect(cli.sent<{ timeout?: object }>("runCommand").timeout).toBeUndefined();
+  });
+
   test("Ctrl-C ends it, and the call with it", async () => {
     cli.api.add({ id: ID });
     let cancelled = false;

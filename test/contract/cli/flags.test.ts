@@ -1,6 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { guestOfPreset } from "../../../src/api/rest/convert/config/guest-presets.ts";
 import type { CreateMachineRequest } from "../../../src/gen/windhover/machines/v1/machines.ts";
 import { useCli } from "./support.ts";
 
@@ -49,6 +50,18 @@ describe("flags of flyctl", () => {
 
     expect([code, err]).toEqual([0, expect.not.stringContaining("Error")]);
     expect(created().config).toMatchObject({ image, services: [service] });
+  });
+
+  test.each([
+    ["shared-cpu-6x", { cpuKind: "shared", cpus: 6, memoryMb: 1_536 }],
+    ["performance-6x", { cpuKind: "performance", cpus: 6, memoryMb: 12_288 }],
+    ["performance-14x", { cpuKind: "performance", cpus: 14, memoryMb: 28_672 }],
+  ])("know the size %s, as the REST API does", async (size, guest) => {
+    await cli.home.within(...RUN, "--vm-size", size);
+
+    const { cpu_kind: cpuKind, cpus, memory_mb: memoryMb } = { ...guestOfPreset(size) };
+    expect({ cpuKind, cpus, memoryMb }).toEqual(guest);
+    expect(created().config?.guest).toMatchObject(guest);
   });
 
   test("set how long it runs and where its starts begin", async () => {

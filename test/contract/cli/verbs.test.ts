@@ -53,6 +53,17 @@ describe("what changes the state of machines", () => {
     expect(cli.api.machine(ID).state).toBe(MachineState.SUSPENDED);
   });
 
+  test("list and wait know the states of a suspend", async () => {
+    const all = await cli.home.within("m", "list", "-a", "web", "--state", "all");
+    const wrong = await cli.home.within("m", "wait", ID, "--state", "paused");
+
+    expect(all.code).toBe(0);
+    expect(cli.sent<{ states: MachineState[] }>("listMachines").states).toEqual(
+      expect.arrayContaining([MachineState.SUSPENDING, MachineState.SUSPENDED, MachineState.DESTROYED]),
+    );
+    expect(wrong.err).toMatch(/states are .*suspending, suspended/);
+  });
+
   test("destroy removes the machines of an app that have an image", async () => {
     cli.api.add({ id: ID });
     const config = { ...MachineConfig.create(), image: "other" };

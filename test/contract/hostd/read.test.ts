@@ -141,6 +141,16 @@ describe("logs", () => {
     return lines;
   };
 
+  test("whose last lines are looked for again and again are waited for", async () => {
+    const { id } = await host.created();
+    const begunMs = performance.now();
+
+    // As many lines as may be read at once, and half a second's more.
+    await Promise.all(Array.from({ length: 90 }, () => read(id, { tail: 10_000, after: 1_000_000n })));
+
+    expect(performance.now() - begunMs).toBeGreaterThan(400);
+  });
+
   test("have what the machine wrote, over several starts, until it is destroyed", async () => {
     const { id } = await host.created({ exec: ["sim-log", "2"] });
     await host.start(id);

@@ -70,6 +70,21 @@ describe("what one organisation has pulled is given to another", () => {
     expect(blobs(cache.dir)).toContain(hexOf(layerOf(secret)));
   });
 
+  test("not what is wrong with an image that its own repository does not have", async () => {
+    await using cache = await startImageCache();
+    const bad = buildImage({ layers: [[{ path: "../secret" }]] });
+    mine.add("bad", "latest", bad);
+    theirs.add("bad", "latest", bad);
+    theirs.script = ({ target }) => (target === layerOf(bad) ? { status: 404 } : undefined);
+    const ensure = (from: FakeRegistry, org: string) =>
+      cache.ensure(`${from.host}/bad`, bad.digest, "m1", { org });
+
+    await expect(ensure(mine, "mine")).rejects.toMatchObject({ reason: "LAYER_PATH_ESCAPES" });
+    await expect(ensure(theirs, "theirs")).rejects.toMatchObject({ reason: "IMAGE_NOT_FOUND" });
+    theirs.script = () => undefined;
+    await expect(ensure(theirs, "theirs")).rejects.toMatchObject({ reason: "LAYER_PATH_ESCAPES" });
+  });
+
   test("not from a repository that it may not read", async () => {
     await using cache = await startImageCache();
     mine.auth = { kind: "basic", user: "kestrel", password: "p" };

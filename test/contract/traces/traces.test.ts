@@ -10,6 +10,7 @@ import {
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { rawTo } from "../rest/server/raw-http.ts";
 import { bearer, exportRequest, json, privateDir, type Receiver, rawSpan, startReceiver } from "./support.ts";
 
 const { dir, remove } = privateDir();
@@ -171,6 +172,8 @@ describe("hostile requests are refused with a 4xx, and the receiver goes on", ()
 
     expect([path.status, method.status, method.headers.get("allow")]).toEqual([404, 405, "POST"]);
     expect((await json(path)).error.reason).toBe("PATH_NOT_FOUND");
+    const noPath = await rawTo(new URL(receiver.url).host, "GET //[ HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(noPath.status).toBe(404);
   });
 });
 

@@ -131,7 +131,7 @@ export function startApi(life: Life, around: ApiSurroundings): void {
   const updates = new Updates({ where, hosts: hostd, images, credentials, store: updateStore, shares });
   const acquirer = new Acquirer({
     tools: around.acquireTools(
-      apiTools({ machines, leases, creates, sagas, database, shares, statusOf: () => "ok" }),
+      apiTools({ machines, changes, leases, creates, sagas, database, shares, statusOf: () => "ok" }),
     ),
     store: new AcquireStore(database, randomUUID()),
   });

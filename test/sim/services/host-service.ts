@@ -122,7 +122,7 @@ function changeHandlers(parts: HostParts): Readonly<Record<string, Handler>> {
       );
     },
     suspendMachine: (req: SuspendMachineRequest) => {
-      const right = { nonce: req.leaseNonce };
+      const right = { nonce: req.leaseNonce, ignoreLease: req.ignoreLease };
       const { why, unusedForMs } = suspendFromProto(req);
       return inOrder({ ...req, ...right }, async () => {
         const id = machineId(req.machineId);

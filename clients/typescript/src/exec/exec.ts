@@ -172,5 +172,6 @@ function firstMessage(
 }
 
 function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+  // Without the option a byte order mark would be left out.
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }

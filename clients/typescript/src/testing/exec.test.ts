@@ -37,6 +37,18 @@ describe("exec", () => {
     expect(heard).toEqual(["start", [ID, ["sh"], terminal], "resize", "signal", "hello", "stdinEnd"]);
   });
 
+  test("returns the text that a command wrote as it is, with its byte order mark", async () => {
+    const stdout = Buffer.from("\ufeffa");
+    const api = await serveApi({
+      runCommand: (_call: unknown, done: (err: null, response: object) => void) =>
+        done(null, { exitCode: 0, signal: "", stdout, stderr: Buffer.alloc(0) }),
+    });
+
+    const done = await clientOf(api).exec.run(ID, ["cat", "a"]);
+
+    expect([done.stdout, done.stdoutBytes]).toEqual(["\ufeffa", stdout]);
+  });
+
   test("holds the command back while nobody reads what it writes", async () => {
     let written = 0;
     const piece = Buffer.alloc(64 * 1024);

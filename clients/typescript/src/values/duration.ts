@@ -3,7 +3,9 @@ import type { Duration } from "../gen/google/protobuf/duration.ts";
 /** Converts milliseconds to a duration of the contract, e.g. for `config.stopConfig.timeout`. */
 export function duration(ms: number): Duration {
   const whole = Math.trunc(ms / 1_000);
-  return { seconds: BigInt(whole), nanos: Math.round((ms - whole * 1_000) * 1e6) };
+  const nanos = Math.round((ms - whole * 1_000) * 1e6);
+  // A duration of a whole second of nanoseconds is not valid.
+  return nanos < 1e9 ? { seconds: BigInt(whole), nanos } : { seconds: BigInt(whole + 1), nanos: 0 };
 }
 
 /** Converts an optional number of milliseconds. */

@@ -9,7 +9,7 @@ import type { RecordMachine } from "../record-machine.ts";
 /** The part of hostd that changes machines in place. */
 export interface HostChanges {
   restartMachine(host: HostAddress, target: Target & RestartOptions, limits: CallLimits): Promise<Machine>;
-  suspendMachine(host: HostAddress, target: Target & Leased, limits: CallLimits): Promise<Machine>;
+  suspendMachine(host: HostAddress, target: Target & SuspendOptions, limits: CallLimits): Promise<Machine>;
   signalMachine(host: HostAddress, target: Target & SignalOptions, limits: CallLimits): Promise<Machine>;
   setMachineCordon(host: HostAddress, target: Target & CordonOptions, limits: CallLimits): Promise<Machine>;
   updateMetadata(host: HostAddress, target: Target & MetadataChange, limits: CallLimits): Promise<Machine>;
@@ -19,6 +19,11 @@ export interface HostChanges {
 export interface Leased {
   /** Nonce of the lease; empty: none. */
   readonly leaseNonce: string;
+}
+
+export interface SuspendOptions extends Leased {
+  /** Whoever holds the lease. */
+  readonly ignoreLease?: boolean;
 }
 
 /** Checks the lease of a machine for calls that its host does not check. */
@@ -71,9 +76,9 @@ export class MachineChanges {
   }
 
   /** @throws also Fault `NOT_BUILT_YET` of a host that cannot suspend machines */
-  suspend(id: MachineId, leased: Leased, caller: Caller): Promise<Machine> {
+  suspend(id: MachineId, options: SuspendOptions, caller: Caller): Promise<Machine> {
     return this.#at(id, caller, "suspend", (host, target) =>
-      this.#hosts.suspendMachine(host, { ...target, ...leased }, caller),
+      this.#hosts.suspendMachine(host, { ...target, ...options }, caller),
     );
   }
 

@@ -40,6 +40,8 @@ test.each([
   [3_600_000, "1h0m0s"],
   [0.0005, "500ns"],
   [0.25, "250µs"],
+  [60_000.000001, "1m0.000000001s"],
+  [20_000, "20s"],
 ])("%d ms are written as %s", (ms, text) => {
   expect(formatDuration(ms)).toBe(text);
 });

@@ -55,9 +55,14 @@ export function formatDuration(ms: number): string {
   if (ns < 1e9) return `${ns / 1e6}ms`;
   const hours = Math.floor(ns / 3600e9);
   const minutes = Math.floor((ns % 3600e9) / 60e9);
-  const seconds = `${(ns % 60e9) / 1e9}s`;
+  const seconds = `${secondsText(ns % 60e9)}s`;
   if (hours > 0) return `${hours}h${minutes}m${seconds}`;
   return minutes > 0 ? `${minutes}m${seconds}` : seconds;
+}
+
+/** Writes seconds without an exponent, which nobody reads. */
+function secondsText(ns: number): string {
+  return (ns / 1e9).toFixed(9).replace(/\.?0+$/, "");
 }
 
 /** Whether two texts are durations of the same length: `90s` and `1m30s`. */

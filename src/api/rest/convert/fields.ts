@@ -9,6 +9,8 @@ import { isObject, type JsonObject } from "./json.ts";
  */
 
 const NS_PER_MS = 1e6;
+/** Go counts nanoseconds in 64-bit integers. */
+const MAX_NS = 2 ** 63;
 /** Name of the only member of a duration in Fly's OpenAPI document. */
 const WRAPPED = "time.Duration";
 const TRUE = new Set(["true", "1", "t"]);
@@ -29,9 +31,11 @@ export function text(description?: string) {
 
 /** Reads a whole number, also as text. */
 export function integer(min = 0, max = Number.MAX_SAFE_INTEGER) {
-  const error = max === Number.MAX_SAFE_INTEGER ? `must be at least ${min}` : `must be ${min} to ${max}`;
-  const schema = z.int({ error: "must be a whole number" }).min(min, { error }).max(max, { error });
-  return member(schema, readNumber);
+  const isBounded = max !== Number.MAX_SAFE_INTEGER;
+  const error = isBounded ? `must be ${min} to ${max}` : `must be at least ${min}`;
+  const tooLarge = isBounded ? error : "is too large";
+  const whole = z.int({ error: ({ code }) => (code === "too_big" ? tooLarge : "must be a whole number") });
+  return member(whole.min(min, { error }).max(max, { error: tooLarge }), readNumber);
 }
 
 /** Reads a number, also as text. */
@@ -140,7 +144,7 @@ export function queryDuration({ negative = false, nanoseconds = false } = {}) {
 /** Unwraps the number that clients generated from Fly's OpenAPI document put into an object. */
 function durationOf(raw: unknown): unknown {
   const value = isObject(raw) && isOnly(raw, WRAPPED) ? raw[WRAPPED] : raw;
-  if (typeof value === "number") return Number.isFinite(value) ? formatDuration(value / NS_PER_MS) : value;
+  if (typeof value === "number") return Math.abs(value) < MAX_NS ? formatDuration(value / NS_PER_MS) : value;
   return value === "" || value === null ? undefined : value;
 }
 

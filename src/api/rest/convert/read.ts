@@ -28,7 +28,10 @@ export function read<T extends z.ZodType>(schema: T, raw: unknown, at = "", isKe
     const named = new Set(violations.map(({ field }) => field));
     for (const { path, message } of result.error.issues.slice(0, MAX_VIOLATIONS)) {
       const field = pathOf(at, path) || "body";
-      if (!named.has(field)) violations.push({ field, description: message });
+      if (named.has(field)) continue;
+      // What else is wrong with a field follows from the first, e.g. both bounds of a number.
+      named.add(field);
+      violations.push({ field, description: message });
     }
   }
   if (violations.length > 0 || !result.success) throw invalid(violations.slice(0, MAX_VIOLATIONS));

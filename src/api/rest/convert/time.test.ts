@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { timeOf } from "./time.ts";
 
 test("times are read as RFC 3339 writes them, also with a plus that was not escaped", () => {
@@ -10,4 +10,18 @@ test("times are read as RFC 3339 writes them, also with a plus that was not esca
   expect(at("2026-11-29")).toBe("2026-11-29T00:00:00.000Z");
   for (const text of ["", "10m", "yesterday", "2026-13-45T00:00:00Z", "12:00"])
     expect(at(text)).toBeUndefined();
+});
+
+test("a time without an offset is UTC, wherever the server is", () => {
+  vi.stubEnv("TZ", "America/Chicago");
+  const at = (text: string) => timeOf(text)?.toISOString();
+
+  for (const text of [
+    "2026-11-29T12:00:00",
+    "2026-11-29T12:00",
+    "2026-11-29 12:00:00",
+    "2026-11-29t12:00:00",
+  ])
+    expect(at(text)).toBe("2026-11-29T12:00:00.000Z");
+  vi.unstubAllEnvs();
 });

@@ -39,6 +39,7 @@ export async function createRestServer(parts: ServerParts) {
   const { calls, region, connections, origins, known } = parts;
   const arrivalMs = parts.arrivalMs ?? { headers: REST_LIMITS.headersMs, request: REST_LIMITS.requestMs };
   const exchanges = new WeakMap<FastifyRequest, Exchange>();
+  const inFlight = new WeakMap<Socket, number>();
   const server: FastifyInstance = fastify({
     logger: false,
     bodyLimit: REST_LIMITS.bodyBytes,
@@ -60,7 +61,8 @@ export async function createRestServer(parts: ServerParts) {
       // Otherwise Node itself answers, without a body.
       requireHostHeader: false,
       // Clients that offer HTTP/2 by an upgrade get an answer over HTTP/1.1.
-      shouldUpgradeCallback: (request) => isWebSocket(request),
+      // One that was sent ahead of an answer does too: its connection is not free yet.
+      shouldUpgradeCallback: (request) => isWebSocket(request) && !inFlight.get(request.socket),
     },
     clientErrorHandler: (err, socket) => answerBrokenRequest(err, socket as Socket, region),
     frameworkErrors: (err, request, reply) => {
@@ -77,7 +79,6 @@ export async function createRestServer(parts: ServerParts) {
   server.server.on("connect", (_request, socket) => {
     answerBrokenRequest(Object.assign(new Error("CONNECT"), { code: "CONNECT" }), socket as Socket, region);
   });
-  const inFlight = new WeakMap<Socket, number>();
 
   function begin(request: FastifyRequest, reply: FastifyReply): Exchange {
     const exchange = beginExchange(request, reply, { region, limited });

@@ -163,7 +163,7 @@ export const lifecycleRoutes: readonly Route[] = [
     summary: "Waits until a machine is in one of several states.",
     answer: "waited",
     rpc: MachinesServiceService.waitMachine,
-    names: { after_event_id: "from_event_id", states: "state" },
+    names: { after_event_id: "from_event_id", instance_id: "version", states: "state" },
     timeoutMs: (WAIT_S.max + 15) * 1_000,
     query: z.looseObject({
       state: repeated(

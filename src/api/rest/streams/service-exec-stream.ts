@@ -9,6 +9,7 @@ import { Fault, invalid } from "../../../lib/faults/fault.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import type { LocalCall } from "../../../lib/grpc/server/local/local-call.ts";
 import { asFault } from "../../../lib/grpc/status.ts";
+import { withoutPrefix } from "../../exec/service-run-command.ts";
 import { parseDuration } from "../convert/duration.ts";
 import { duration, flag, integer, object, signal, text, textMap, texts } from "../convert/fields.ts";
 import { isObject, type JsonObject } from "../convert/json.ts";
@@ -80,7 +81,7 @@ async function serve(
     }
     socket.close(NORMAL);
   } catch (err) {
-    const fault = asFault(err);
+    const fault = asFault(withoutPrefix(err));
     // Ends the call when it was not made.
     call.refused(fault);
     await messages.send(JSON.stringify(errorAnswer(fault).body));

@@ -49,8 +49,9 @@ function watchRoute(path: string, what: string, select: Selection): Route {
     timeoutMs: TIMEOUT_MS.none,
     query,
     async handle(request): Promise<Answer> {
-      const header = request.arrived.headers["last-event-id"];
-      const afterPosition = typeof header === "string" ? header : (request.read().query.after ?? "");
+      const { after = "" } = request.read().query;
+      // A header without a value is none, as of a stream that has had no event yet.
+      const afterPosition = String(request.arrived.headers["last-event-id"] || after);
       const watched = WatchMachinesRequest.fromPartial({ ...(await select(request)), afterPosition });
       const body = await beginStream(messages(request.stream(watched)), SSE);
       return { body, contentType: SSE_TYPE };

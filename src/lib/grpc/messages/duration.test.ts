@@ -10,6 +10,10 @@ test.each([
   expect(durationFromProto(wire)).toBe(ms);
 });
 
+test("what rounds to a whole second is one", () => {
+  expect(durationToProto(1_999.9999999)).toEqual({ seconds: 2n, nanos: 0 });
+});
+
 test("an absent duration stays absent", () => {
   expect(durationToProto(undefined)).toBeUndefined();
   expect(durationFromProto(undefined)).toBeUndefined();

@@ -13,5 +13,7 @@ export function durationToProto(ms: number | undefined): Duration | undefined;
 export function durationToProto(ms: number | undefined): Duration | undefined {
   if (ms === undefined) return undefined;
   const seconds = Math.floor(ms / 1_000);
-  return { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1_000) * 1e6) };
+  const nanos = Math.round((ms - seconds * 1_000) * 1e6);
+  // A duration of a whole second of nanoseconds is not valid.
+  return nanos < 1e9 ? { seconds: BigInt(seconds), nanos } : { seconds: BigInt(seconds + 1), nanos: 0 };
 }

@@ -2,8 +2,11 @@ import { existsSync } from "node:fs";
 import { createServer as createTcpServer } from "node:net";
 import { afterAll, expect, test } from "vitest";
 import { addEcho, drain, EchoClient, echo, failure } from "../../../../test/support/net/echo.ts";
+import { framed } from "../../../../test/support/net/flood.ts";
+import { beginCall, openSession } from "../../../../test/support/net/raw-call.ts";
 import { temporaryFolder } from "../../../../test/support/temporary.ts";
 import { HealthClient } from "../../../gen/grpc/health/v1/health.ts";
+import { Stack } from "../../runtime/lifecycle.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { addHealth, Health } from "../builtin/health.ts";
 import { call, connect, openStream } from "../client.ts";
@@ -155,6 +158,23 @@ test("health watchers see SERVING, then NOT_SERVING before the server goes", asy
   expect(end.reason).toBe("SERVER_DRAINING");
   await close();
   client.close();
+});
+
+test("a header that is not valid is left out, and nothing of it logged", async () => {
+  const stack = new Stack();
+  lines.length = 0;
+  createLogger("test", { level: "debug", write: (line) => lines.push(JSON.parse(line)) });
+  await using service = await echo({ one: unary((req) => req) });
+  const on = openSession(stack, service.address);
+
+  const authorization = "Bearer canary\u00e9";
+  const answer = beginCall(on, "/test.v1.Echo/One", framed(Buffer.alloc(0)), { authorization });
+
+  await expect.poll(() => answer.isClosed).toBe(true);
+  await stack.close();
+  createLogger("test", { write: (line) => lines.push(JSON.parse(line)) });
+  expect(lines).toContainEqual(expect.objectContaining({ msg: expect.stringContaining("left out") }));
+  expect(JSON.stringify(lines)).not.toContain("canary");
 });
 
 test("a unix socket's file is gone after the shutdown", async () => {

@@ -96,9 +96,16 @@ export async function serve(
   return Object.assign(close, { port });
 }
 
+/** Of what a client has sent, which may be a token: the values follow. */
+const BAD_HEADER = "Failed to add metadata entry";
+
 /** grpc-js would write plain text to standard error. */
 const grpcLog = {
-  error: (...text: unknown[]) => logger.warn("grpc-js reports a problem", { text: text.join(" ") }),
+  error: (...parts: unknown[]) => {
+    const text = parts.join(" ");
+    if (text.includes(BAD_HEADER)) logger.debug("a header of a call was left out: it is not valid");
+    else logger.warn("grpc-js reports a problem", { text });
+  },
   info: (...text: unknown[]) => logger.debug("grpc-js reports", { text: text.join(" ") }),
   debug: (...text: unknown[]) => logger.debug("grpc-js reports", { text: text.join(" ") }),
 };

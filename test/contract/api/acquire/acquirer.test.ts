@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import type { Step } from "../../../../src/api/acquire/acquire.ts";
 import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
+import { undoUnanswered } from "../../../../src/api/acquire/settle.ts";
 import type { MachineId } from "../../../../src/api/machines/machine-id.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import {
@@ -109,6 +110,47 @@ describe("an acquire", () => {
     end.resolve();
     await expect.poll(() => fleet.machines.get(slow)?.stops).toBe(1);
     expect(fleet.running).toEqual([good]);
+  });
+
+  test.each(["a slower step", "a step after its timeout"])(
+    "suspends again what %s has resumed",
+    async (which) => {
+      const end = Promise.withResolvers<void>();
+      const fleet = new ModelFleet([
+        { room: 9, status: "ok", ms: end.promise },
+        { room: 9, status: "ok", ms: 0 },
+      ]);
+      const [slow, good] = [fleet.add(0, "suspended"), fleet.add(1)];
+      const limits = which === "a slower step" ? { hedgeAfterMs: 5 } : {};
+      const steps = [startOf(slow, which === "a slower step" ? undefined : 20), startOf(good)];
+
+      const { machine } = await acquire(api(fleet), { ...KEYLESS, ...limits, steps });
+
+      expect(machine.id).toBe(good);
+      end.resolve();
+      await expect
+        .poll(() => [fleet.machines.get(slow)?.startPath, fleet.machines.get(slow)?.state])
+        .toEqual(["resume", "suspended"]);
+      expect(fleet.machines.get(slow)?.stops).toBe(0);
+      expect(fleet.running).toEqual([good]);
+    },
+  );
+
+  test("leaves a machine suspended whose start was not made, and cancels one that waits", async () => {
+    const end = Promise.withResolvers<void>();
+    const fleet = new ModelFleet([{ room: 9, status: "ok", ms: end.promise }]);
+    const [never, waiting] = [fleet.add(0, "suspended"), fleet.add(0, "suspended")];
+    const tools = fleet.tools(new Life(Number.POSITIVE_INFINITY));
+    const start = tools.start(waiting, "", CALLER);
+    const cancelled = expect(start).rejects.toMatchObject({ reason: "START_CANCELLED" });
+
+    for (const machineId of [never, waiting])
+      await undoUnanswered(tools, { kind: "start", step: 0, machineId }, { traceId: "t", org: "" }, CALLER);
+    end.resolve();
+
+    await cancelled;
+    expect(fleet.machines.get(never)).toMatchObject({ state: "suspended", stops: 0 });
+    expect(fleet.machines.get(waiting)).toMatchObject({ state: "stopped", stops: 1 });
   });
 
   test("leaves a machine running that somebody else was starting already", async () => {

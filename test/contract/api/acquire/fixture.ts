@@ -96,9 +96,10 @@ export function requestOf(
 ): AcquireRequest {
   const steps = kinds.map((kind, index): Step => {
     const timeoutMs = undefined;
-    if (kind === "start") return { kind, machineId: fleet.add(index % 3), timeoutMs };
+    const state = index % 2 === 0 ? "stopped" : "suspended";
+    if (kind === "start") return { kind, machineId: fleet.add(index % 3, state), timeoutMs };
     if (kind === "launch") return { kind, request: LAUNCH, timeoutMs };
-    fleet.add(index % 3);
+    fleet.add(index % 3, state);
     return { kind, app: "web", regions: [], regionAsked: "", metadata: {}, timeoutMs };
   });
   return { org: "personal", key, steps, timeoutMs: 5_000, hedgeAfterMs };

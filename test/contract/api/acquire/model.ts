@@ -10,11 +10,14 @@ interface Modelled {
   readonly id: MachineId;
   readonly host: number;
   readonly app: string;
-  state: "stopped" | "started" | "destroyed";
+  state: "stopped" | "suspended" | "started" | "destroyed";
+  startPath: "warm" | "resume";
   traceId: string;
   leasedUntil: number;
   /** Grows with every stop, which cancels starts that wait. */
   stops: number;
+  /** Starts that wait. */
+  starts: number;
 }
 
 /** A host of the model. */
@@ -40,10 +43,20 @@ export class ModelFleet {
     this.#hosts = hosts;
   }
 
-  add(host: number, state: "stopped" | "started" = "stopped", app = "web"): MachineId {
+  add(host: number, state: "stopped" | "suspended" | "started" = "stopped", app = "web"): MachineId {
     this.#made += 1n;
     const id = newMachineId(host, this.#made);
-    this.machines.set(id, { id, host, app, state, traceId: "", leasedUntil: 0, stops: 0 });
+    this.machines.set(id, {
+      id,
+      host,
+      app,
+      state,
+      startPath: "warm",
+      traceId: "",
+      leasedUntil: 0,
+      stops: 0,
+      starts: 0,
+    });
     return id;
   }
 
@@ -89,7 +102,15 @@ export class ModelFleet {
         act(0, () => {
           const machine = this.#find(id);
           machine.stops += 1;
-          if (machine.state === "started") machine.state = "stopped";
+          if (machine.state !== "destroyed") machine.state = "stopped";
+        }),
+      suspend: (id) =>
+        act(0, () => {
+          const machine = this.#find(id);
+          const mayBe =
+            machine.state === "started" || (machine.state === "suspended" && machine.starts === 0);
+          if (!mayBe) throw new Fault("FAILED_PRECONDITION", "INVALID_STATE", `is ${machine.state}`);
+          machine.state = "suspended";
         }),
       destroy: (id) =>
         act(0, () => {
@@ -160,9 +181,11 @@ export class ModelFleet {
   /** A start waits in its host's queue, unseen, and continues when its caller is gone. */
   #start(id: MachineId, nonce: string, traceId: string, stops: number, ms: ModelHost["ms"]) {
     return new Promise<{ machine: Machine; alreadyStarted: boolean }>((resolve, reject) => {
+      this.#find(id).starts += 1;
       this.#later(() => {
         try {
           const machine = this.#find(id);
+          machine.starts -= 1;
           if (machine.leasedUntil > Date.now() && nonce === "")
             throw new Fault("ABORTED", "LEASE_HELD", "leased");
           if (machine.stops > stops) throw new Fault("ABORTED", "START_CANCELLED", "stopped");
@@ -178,7 +201,7 @@ export class ModelFleet {
 
   #candidates({ app, limit }: CandidateQuery): readonly Candidate[] {
     return [...this.machines.values()]
-      .filter((machine) => machine.app === app && machine.state === "stopped")
+      .filter((machine) => machine.app === app && ["stopped", "suspended"].includes(machine.state))
       .map(({ id }) => ({ id, memoryMb: 256 }))
       .slice(0, limit);
   }
@@ -187,6 +210,7 @@ export class ModelFleet {
     if (this.#hosts[machine.host]?.status === "unreachable")
       throw new Fault("UNAVAILABLE", "HOST_UNREACHABLE", "no answer");
     if (!this.#hasRoom(machine.host)) throw new Fault("RESOURCE_EXHAUSTED", "INSUFFICIENT_CAPACITY", "full");
+    machine.startPath = machine.state === "suspended" ? "resume" : "warm";
     machine.state = "started";
     machine.traceId = traceId;
   }
@@ -257,7 +281,7 @@ function traceOf(): string {
   return trace.getActiveSpan()?.spanContext().traceId ?? "";
 }
 
-function describe({ id, state, traceId }: Modelled): Machine {
+function describe({ id, state, startPath, traceId }: Modelled): Machine {
   const nothing = {
     name: id,
     generation: "1",
@@ -269,7 +293,7 @@ function describe({ id, state, traceId }: Modelled): Machine {
   };
   return {
     ...nothing,
-    ...{ id, state, lastStartTraceId: traceId, lastStartPath: "warm", createTraceId: "" },
+    ...{ id, state, lastStartTraceId: traceId, lastStartPath: startPath, createTraceId: "" },
     ...{
       createTimeMs: 0,
       updateTimeMs: 0,

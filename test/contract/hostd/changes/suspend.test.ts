@@ -56,6 +56,16 @@ test("a suspended machine holds the disk of what is saved, no CPU and no memory,
   expect(host.host.ledger.sums().allocated.diskMb).toBe(before.diskMb);
 });
 
+test("a leased machine is suspended with the nonce, or for the undo of a start", async () => {
+  const id = await running();
+  await host.acquire(id);
+
+  await expect(host.suspend(id)).rejects.toEqual(reason("LEASE_HELD"));
+  const { machine } = await host.suspend(id, { ignoreLease: true });
+
+  expect(machine).toMatchObject({ state: MachineState.SUSPENDED });
+});
+
 test("a machine whose saved memory cannot be used is started anew, and says so", async () => {
   const id = await running();
   await host.suspend(id);

@@ -117,6 +117,14 @@ describe("a request that is passed on", () => {
     expect(await next).toMatch(/^HTTP\/1\.1 200/);
   });
 
+  test("with a body beyond the limit is told so", async () => {
+    const answer = await send(
+      "POST /v1/apps/web/machines HTTP/1.1\r\nConnection: close\r\nContent-Length: 2000000\r\n\r\n{",
+    );
+
+    expect(answer).toMatch(/^HTTP\/1\.1 413 .*BODY_TOO_LARGE/s);
+  });
+
   test("whose api breaks the connection is not sent again", async () => {
     const answer = await send(
       "POST /v1/apps/web/machines/break HTTP/1.1\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}",

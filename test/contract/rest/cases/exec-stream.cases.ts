@@ -89,6 +89,13 @@ export function execStreamCases(rest: () => RestFleet): void {
       expect(code).toBe(1_011);
     });
 
+    test("name the wrong members of the first message as it has them", async () => {
+      const { messages } = await run([{ command: [], timeout: "100h", terminal: {} }]);
+
+      const names = String(messages[0]?.["error"]).match(/[\w.]+(?=: must)/g);
+      expect(names).toEqual(["command", "terminal.rows", "terminal.columns", "timeout"]);
+    });
+
     test("are killed when their client goes", async () => {
       await run([{ command: ["sleep", "601"] }], (socket) => socket.close());
 

@@ -175,13 +175,18 @@ test("wrong fields have the names that the request has for them", async () => {
   const wrong = await Promise.all([
     send("GET", "/v1/orgs/personal/machines?cursor=none&limit=1"),
     send("GET", `${machine}/wait?from_event_id=${large.slice(0, 100)}`),
+    send("GET", `${machine}/wait?instance_id=latest`),
     send("PATCH", `${machine}/metadata`, { metadata: { a: large } }),
     send("GET", "/v1/apps/web/watch?after=never"),
+    send("GET", "/v1/apps/web/watch?after=never", undefined, { "last-event-id": "" }),
     send("POST", `${machine}/stop`, {}, { "fly-machine-lease-nonce": large.slice(0, 100) }),
     send("POST", machine, { config: { image: "nginx" }, lease_ttl: 0.5 }),
   ]);
 
   expect(wrong.map((answer) => /^invalid_argument: ([^:]*)/.exec(Object(answer.body)["error"])?.[1])).toEqual(
-    [...["cursor", "from_event_id", "metadata[a]", "after", "fly-machine-lease-nonce", "lease_ttl"]],
+    [
+      ...["cursor", "from_event_id", "version", "metadata[a]", "after", "after"],
+      ...["fly-machine-lease-nonce", "lease_ttl"],
+    ],
   );
 });

@@ -178,6 +178,17 @@ test.each([
   expect(JSON.parse(answer.body)).toEqual(expect.any(Object));
 });
 
+test("a WebSocket that is asked for ahead of an answer gets an answer over HTTP/1.1, after that one", async () => {
+  const ahead = `GET /v1/apps/web HTTP/1.1\r\nAuthorization: Bearer ${bearer}\r\nHost: api\r\n\r\n`;
+
+  const { status, body } = await raw(
+    `${ahead}GET ${stream} HTTP/1.1\r\n${socketHeaders}Authorization: Bearer ${bearer}\r\nHost: api\r\nConnection: Upgrade, close\r\n\r\n`,
+  );
+
+  expect(status).toBe(200);
+  expect(body).toMatch(/HTTP\/1\.1 426 /);
+});
+
 test("HEAD has the headers of GET and no body; OPTIONS tells what is allowed", async () => {
   const head = await send("HEAD", "/v1/apps/web");
   const options = await send("OPTIONS", "/v1/apps/web");

@@ -86,12 +86,12 @@ function httpToJson(http: HttpOptions): JsonObject {
   };
 }
 
-/** Reads headers: text, a list of texts, or false, which removes one. Null and an empty list are none. */
+/** Reads headers: text, a list of texts, or false, which removes one. Nothing and empty text are none. */
 function headersFromJson(headers: object, at: string, violations: Violations): Map<string, string> {
   const read = new Map<string, string>();
   for (const [name, value] of Object.entries(headers) as [string, Json | undefined][]) {
     const text = value === false ? "" : isList(value) ? textOf(value) : value;
-    if (text === null || text === undefined) continue;
+    if (value === "" || text === null || text === undefined) continue;
     const isText = typeof text === "string";
     const rule = "must be text, a list of texts, or false to remove the header";
     violations.check(isText, `${at}[${JSON.stringify(name.slice(0, 64))}]`, rule);

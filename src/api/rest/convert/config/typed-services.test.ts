@@ -145,6 +145,16 @@ test("values of headers that are no text are named", () => {
   );
 });
 
+test("a header with empty text is not removed, and comes back as it was", () => {
+  const headers = { "x-a": "", "x-b": "b" };
+  const services = [{ internal_port: 80, ports: [{ port: 80, http_options: { response: { headers } } }] }];
+
+  const config = configFromJson({ image: "nginx", services });
+
+  expect(config.services[0]?.ports[0]?.httpOptions?.responseHeaders).toEqual(new Map([["x-b", "b"]]));
+  expect(configToJson(config)["services"]).toMatchObject(services);
+});
+
 test("what gRPC sets is told in Fly's words", () => {
   const config = configFromJson({ image: "nginx" });
   const services = [

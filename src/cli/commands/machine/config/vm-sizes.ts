@@ -8,8 +8,8 @@ export interface VmSize {
 }
 
 const KINDS = [
-  { cpuKind: "shared", cpus: [1, 2, 4, 8], mbPerCpu: 256 },
-  { cpuKind: "performance", cpus: [1, 2, 4, 8, 16], mbPerCpu: 2_048 },
+  { cpuKind: "shared", cpus: [1, 2, 4, 6, 8], mbPerCpu: 256 },
+  { cpuKind: "performance", cpus: [1, 2, 4, 6, 8, 10, 12, 14, 16], mbPerCpu: 2_048 },
 ];
 
 /** Sizes by their names at Fly, e.g. `shared-cpu-2x`, `performance-4x`. */

@@ -39,7 +39,8 @@ export async function runExec(
   const [first = "", ...rest] = isAsked ? [idOrName] : words;
   const what = {
     command: rest.length === 0 ? commandLine(first) : words,
-    timeout: durationToProto(flags.timeout),
+    // Zero is the default, as with flyctl.
+    timeout: durationToProto(flags.timeout || undefined),
     leaseNonce: flags.leaseNonce ?? "",
     env: mapToProto(flags.env),
     user: flags.user ?? "",
@@ -56,7 +57,7 @@ type What = Omit<Parameters<ExecServiceClient["runCommand"]>[0], "machineId" | "
 async function runAndPrint(session: Session, id: string, what: What, flags: ExecFlags): Promise<void> {
   const client = await session.client(ExecServiceClient);
   const stdin = flags.interactive ? await buffer(process.stdin) : Buffer.alloc(0);
-  const timeoutMs = (flags.timeout ?? DEFAULT_MS) + MARGIN_MS;
+  const timeoutMs = (flags.timeout || DEFAULT_MS) + MARGIN_MS;
   const answer = await session.call(
     client,
     client.runCommand,
