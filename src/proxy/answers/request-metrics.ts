@@ -1,12 +1,10 @@
 import { counter, gauge, secondsHistogram } from "../../lib/otel/metrics.ts";
 import type { Span } from "../../lib/otel/tracing.ts";
 import { STATUS_OF } from "../proxy-error.ts";
+import { AppLabels } from "./app-labels.ts";
 import type { RequestRecord } from "./request-record.ts";
 
-/** Apps with metrics of their own; the others share one label, so that the page stays small. */
-const MAX_APPS = 200;
-const OTHERS = "_other";
-const NOBODY = "_none";
+const labels = new AppLabels({ total: 200, perOrg: 50 });
 
 const requests = counter(
   "windhover_proxy_requests_total",
@@ -33,8 +31,6 @@ const bytes = counter("windhover_proxy_bytes_total", "Bytes of bodies and connec
 let open = 0;
 gauge("windhover_proxy_requests_in_progress", "Requests and changed connections under way.", () => open);
 
-const apps = new Set<string>();
-
 /** Counts a request that has begun. */
 export function countBegin(): void {
   open += 1;
@@ -43,7 +39,7 @@ export function countBegin(): void {
 /** Counts a request that has ended, whose span has not yet. */
 export function countEnd(record: RequestRecord, durationMs: number, span: Span): void {
   open -= 1;
-  const app = labelOf(record.app);
+  const app = labels.of(record.app, record.org);
   requests.inc({ app, status: classOf(record) });
   if (record.status !== 101) seconds.observe({ app }, durationMs / 1_000, span);
   if (record.app !== "") ownSeconds.observe({}, record.waitedMs / 1_000, span);
@@ -61,12 +57,4 @@ export function countBytes(received: number, sent: number): void {
 
 function classOf({ status }: RequestRecord): string {
   return status === 0 ? "left" : `${Math.floor(status / 100)}xx`;
-}
-
-function labelOf(app: string): string {
-  if (app === "") return NOBODY;
-  if (apps.has(app)) return app;
-  if (apps.size >= MAX_APPS) return OTHERS;
-  apps.add(app);
-  return app;
 }
