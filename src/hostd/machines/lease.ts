@@ -38,12 +38,19 @@ export function guardRight(
   if (!ignoreLease) guardLease(machine, nonce, nowMs);
 }
 
-/** Acquires a lease, or finds that of the same request, whose time begins anew. @throws Fault LEASE_HELD */
+/**
+ * Acquires a lease, or finds that of the same request, whose time begins anew.
+ *
+ * @throws Fault LEASE_HELD, REQUEST_ID_REUSED
+ */
 export function acquireLease(machine: Machine, wanted: NewLease, nowMs: number): Lease {
   const held = heldLease(machine, nowMs);
-  const { requestId, owner, ttlMs } = wanted;
+  const { requestId, owner, ttlMs, description } = wanted;
   const isRepeat = requestId !== "" && held?.requestId === requestId && held.owner === owner;
-  if (held && isRepeat) return { ...held, expireAtMs: nowMs + ttlMs };
+  if (held && isRepeat) {
+    if (held.description !== description) throw reused(machine.id, requestId);
+    return { ...held, expireAtMs: nowMs + ttlMs };
+  }
   if (held) throw leaseHeld(machine.id, held);
   return newLease(wanted, machine.spec.instanceId, nowMs);
 }
@@ -74,6 +81,14 @@ export function requireLease(machine: Machine, nowMs: number): Lease {
   if (held) return held;
   const message = `machine ${machine.id} has no lease`;
   throw new Fault("NOT_FOUND", "LEASE_NOT_FOUND", message, { machine_id: machine.id });
+}
+
+function reused(id: string, requestId: string): Fault {
+  const message = `request_id ${requestId} stands for a lease with another description; use a new one for each lease`;
+  return new Fault("INVALID_ARGUMENT", "REQUEST_ID_REUSED", message, {
+    machine_id: id,
+    request_id: requestId,
+  });
 }
 
 /** Compares in constant time, which reveals nothing about the nonce. */

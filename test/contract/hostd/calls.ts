@@ -22,6 +22,7 @@ interface AcquireFields {
   readonly nonce?: string;
   readonly owner?: string;
   readonly requestId?: string;
+  readonly description?: string;
 }
 
 /** The calls of a host, with defaults. */
@@ -109,8 +110,8 @@ export function calls(client: HostServiceClient, host: Host) {
     restart: (machineId: string, fields: Partial<RestartMachineRequest> = {}) =>
       call(client, client.restartMachine, RestartMachineRequest.create({ machineId, ...fields }), scope),
     acquire: async (machineId: string, fields: AcquireFields = {}) => {
-      const { ttlMs = 60_000, owner = "ann", nonce = "", requestId = "" } = fields;
-      const lease = { ttl: durationToProto(ttlMs), owner, description: "deploy", requestId };
+      const { ttlMs = 60_000, owner = "ann", nonce = "", requestId = "", description = "deploy" } = fields;
+      const lease = { ttl: durationToProto(ttlMs), owner, description, requestId };
       return present(
         (await call(client, client.acquireLease, { machineId, org: "", lease, nonce }, scope)).lease,
       );

@@ -99,6 +99,9 @@ describe("a lease", () => {
     expect(Number(again.expireTime)).toBeGreaterThan(Number(first.expireTime));
     for (const others of [{ requestId: "deploy-8" }, { requestId: "deploy-7", owner: "ben" }, {}])
       await expect(host.acquire(id, others)).rejects.toMatchObject({ reason: "LEASE_HELD" });
+    await expect(host.acquire(id, { requestId: "deploy-7", description: "backup" })).rejects.toMatchObject({
+      ...{ code: "INVALID_ARGUMENT", reason: "REQUEST_ID_REUSED" },
+    });
   });
 
   test("ends by the host's clock, and is then nobody's to refresh or release", async () => {
