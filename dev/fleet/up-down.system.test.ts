@@ -19,8 +19,8 @@ let environment: NodeJS.ProcessEnv;
 
 beforeEach(async () => {
   scratch = temporaryFolder("updown");
-  const [api, scheduler, registry, traces, webConsole, apiMetrics, schedulerMetrics, rest, ...proxy] =
-    await freePorts(11);
+  const [api, scheduler, registry, traces, tracesGrpc, webConsole, ...others] = await freePorts(12);
+  const [apiMetrics, schedulerMetrics, rest, ...proxy] = others;
   environment = {
     ...process.env,
     WINDHOVER_DIR: scratch.path,
@@ -30,7 +30,7 @@ beforeEach(async () => {
     SCHEDULER_LISTEN: `127.0.0.1:${scheduler}`,
     REGISTRY_LISTEN: `127.0.0.1:${registry}`,
     TRACES_LISTEN: `127.0.0.1:${traces}`,
-    TRACES_GRPC_LISTEN: "127.0.0.1:0",
+    TRACES_GRPC_LISTEN: `127.0.0.1:${tracesGrpc}`,
     CONSOLE_LISTEN: `127.0.0.1:${webConsole}`,
     API_METRICS_LISTEN: `127.0.0.1:${apiMetrics}`,
     API_REST_LISTEN: `127.0.0.1:${rest}`,
