@@ -1,5 +1,5 @@
 /**
- * What the console's queries answer, as JSON. The page reads nothing else, and `hover latency` reads
+ * Answers of the console's queries, as JSON. The page reads nothing else, and `hover latency` reads
  * parts of it. Times of the day are milliseconds since the epoch, durations microseconds.
  *
  * Every query takes the same parameters, which are those of the page's URL too:
@@ -78,7 +78,7 @@ export interface Objective {
   readonly is_unsampled: boolean;
   /** Part of the error budget that is left: 1 all, 0 none, negative: overdrawn. */
   readonly budget_left: number;
-  /** How fast it is used up, 1: it is used up exactly at the end of the period. */
+  /** Burn rate of the error budget. 1: it is used up exactly at the end of the period. */
   readonly burn: { readonly period: string; readonly rate: number }[];
 }
 

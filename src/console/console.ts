@@ -15,7 +15,7 @@ import type { TraceSource } from "./source.ts";
 /** Requests that run get this time to end. */
 const GRACE_MS = 2_000;
 
-/** What the console is wired to. */
+/** Dependencies of the console. */
 interface ConsoleOutside {
   readonly source: TraceSource;
   readonly verifier: TokenVerifier;

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../../lib/runtime/clock.ts";
 
-/** How many tickets there are at a time, and how long each lasts. */
+/** Bounds of the number of tickets and of their life. */
 export interface TicketBounds {
   readonly perHolder: number;
   readonly total: number;

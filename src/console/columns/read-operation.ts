@@ -3,7 +3,7 @@ import type { Dimension } from "../answers.ts";
 import type { Ids } from "./ids.ts";
 import type { Interner } from "./interner.ts";
 
-/** What an operation is read from. */
+/** Columns that an operation is read from. */
 interface View {
   readonly numbers: Readonly<Record<NumberName, ArrayLike<number>>>;
   readonly ids: Pick<Ids, "traceId" | "spanId">;

@@ -100,7 +100,7 @@ export class LatencyCounts {
   }
 }
 
-/** How far back minutes are kept; before that there are hours. */
+/** Counts by the minute reach back this far; older ones are by the hour. */
 export const MINUTES_SINCE_MS = 25 * 3_600_000;
 
 /** Chooses the counts that can tell what a filter asks, the finest; undefined when none can. */

@@ -27,7 +27,7 @@ export interface Export {
   readonly text: Iterable<string>;
 }
 
-/** What is downloaded. */
+/** Format and contents of a download. */
 interface ExportOptions {
   readonly format: Format;
   /** Only of one trace, whatever the filter. */

@@ -75,7 +75,7 @@ export class Follower {
       const first = columns.length;
       columns.append(changes.operations);
       this.#memory.addMarks(changes.marks);
-      // What was there before is no news.
+      // Live views hear of new operations only, not of those that are loaded at the start.
       if (this.#isLoaded) {
         const operations = changes.operations.map((_, i) => first + i);
         this.#memory.announce({ operations, marks: changes.marks });

@@ -29,7 +29,7 @@ export function read<T extends z.ZodType>(schema: T, raw: unknown, at = "", isKe
     for (const { path, message } of result.error.issues.slice(0, MAX_VIOLATIONS)) {
       const field = pathOf(at, path) || "body";
       if (named.has(field)) continue;
-      // What else is wrong with a field follows from the first, e.g. both bounds of a number.
+      // One problem for each field: further ones follow from it, e.g. both bounds of a number.
       named.add(field);
       violations.push({ field, description: message });
     }

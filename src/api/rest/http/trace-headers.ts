@@ -26,7 +26,7 @@ export interface RequestTrace {
   readonly traceparent: string;
 }
 
-/** What the span of a request says of it. */
+/** A request, with the attributes of its span. */
 export interface TracedRequest {
   readonly method: string;
   readonly route: string | undefined;

@@ -13,7 +13,7 @@ interface Percentiles {
   readonly max: number;
 }
 
-/** What the console answers. */
+/** The console's answer to a comparison. */
 interface Comparison {
   readonly a: Percentiles;
   readonly b: Percentiles;

@@ -14,7 +14,7 @@ interface Percentiles {
   readonly failed: number;
 }
 
-/** What the console answers. */
+/** The console's percentiles by group. */
 interface Latency {
   readonly all: Percentiles;
   readonly groups: readonly (Percentiles & { readonly value: string; readonly dominant: string })[];
