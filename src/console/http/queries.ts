@@ -6,7 +6,7 @@ import { Concurrency } from "../../lib/limits/concurrency.ts";
 import { type Comparison, DIMENSIONS, type Dimension, type Points } from "../answers.ts";
 import { measured, select } from "../columns/select.ts";
 import { type Export, exportOf, FORMATS, MAX_EXPORTED } from "../export/export.ts";
-import { collectFilter, type Filter, readFilter } from "../parameters/filter.ts";
+import { collectFilter, type Filter } from "../parameters/filter.ts";
 import { readInteger } from "../parameters/values.ts";
 import { latencyBy, valuesIn } from "../queries/by-group.ts";
 import { compare } from "../queries/compare.ts";
@@ -49,7 +49,11 @@ export function registerQueries(server: FastifyInstance, parts: ConsoleParts, id
     server.get(path, async (request, reply) => {
       const org = await ask(request, reply);
       const parameters = parametersOf(request);
-      return answer({ filter: readFilter(parameters, clock.now(), own), org }, parameters);
+      const violations = new Violations();
+      const filter = collectFilter(parameters, clock.now(), own, "start", violations, "");
+      for (const check of own.map((name) => OWN_CHECKS[name])) check?.(parameters, violations);
+      violations.throwIfAny();
+      return answer({ filter, org }, parameters);
     });
   };
 
@@ -147,11 +151,24 @@ function sidesOf(parameters: URLSearchParams, nowMs: number): [a: Filter, b: Fil
   return [a, b];
 }
 
+/** Checks of parameters that one query alone has, by name. */
+const OWN_CHECKS: Readonly<
+  Record<string, ((parameters: URLSearchParams, violations: Violations) => void) | undefined>
+> = {
+  by: (parameters, violations) => {
+    const text = parameters.get("by") ?? "";
+    const isKnown = text === "" || dimensionOf(text) !== undefined;
+    violations.check(isKnown, "by", `must be one of ${DIMENSIONS.join(", ")}`);
+  },
+  limit: (parameters, violations) => {
+    const text = parameters.get("limit");
+    const isInRange = text === null || readInteger(text, 1, MAX_POINTS) !== undefined;
+    violations.check(isInRange, "limit", `must be a whole number from 1 to ${MAX_POINTS}`);
+  },
+};
+
 function dimensionOf(text: string | null): Dimension | undefined {
-  if (text === null || text === "") return undefined;
-  const found = DIMENSIONS.find((each) => each === text);
-  if (!found) throw violation("by", `must be one of ${DIMENSIONS.join(", ")}`);
-  return found;
+  return DIMENSIONS.find((each) => each === text);
 }
 
 function integerOf(parameters: URLSearchParams, name: string, most: number): number {

@@ -198,6 +198,8 @@ describe("hostile requests", () => {
   test.each([
     ["/api/overview?since=x&until=y&colour=1&min=z", ["since", "until", "colour", "min"]],
     ["/api/latency?by=colour", ["by"]],
+    ["/api/latency?kind=nap&by=colour", ["by", "kind"]],
+    ["/api/points?kind=nap&limit=0", ["kind", "limit"]],
     ["/api/points?limit=5001", ["limit"]],
     ["/api/differences", ["box"]],
     ["/api/compare?a=since%3Dx&c=1", ["c", "b", "a.since"]],
