@@ -8,8 +8,8 @@ import {
   ListProcessesRequest,
   RunCommandRequest,
 } from "../../src/gen/windhover/machines/v1/exec.ts";
+import { openDuplex } from "../../src/lib/grpc/calls/duplex.ts";
 import { call, connect } from "../../src/lib/grpc/client.ts";
-import { openDuplex } from "../../src/lib/grpc/duplex.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../support/clients.ts";
 import { startFleet, type TestFleet } from "../support/fleet.ts";
 import { buildImage, pushImage } from "../support/oci/index.ts";

@@ -10,8 +10,8 @@ import {
 } from "../../src/gen/windhover/machines/v1/exec.ts";
 import { HostStatus } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { mintToken } from "../../src/lib/auth/auth.ts";
+import { openDuplex } from "../../src/lib/grpc/calls/duplex.ts";
 import { call, connect, openStream } from "../../src/lib/grpc/client.ts";
-import { openDuplex } from "../../src/lib/grpc/duplex.ts";
 import { configOf } from "../support/clients.ts";
 import { faultOf } from "../support/fault-of.ts";
 import { openWorld, type World } from "./world.ts";

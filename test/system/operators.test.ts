@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MachineState, Placement } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../src/gen/windhover/scheduler/v1/host.ts";
 import type { Fault } from "../../src/lib/faults/fault.ts";
+import { openStream } from "../../src/lib/grpc/calls/streams.ts";
 import { call } from "../../src/lib/grpc/client.ts";
-import { openStream } from "../../src/lib/grpc/streams.ts";
 import { configOf, type Machine } from "../support/clients.ts";
 import { openWorld, type World } from "./world.ts";
 

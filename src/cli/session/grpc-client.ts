@@ -1,11 +1,11 @@
 import { type Client, credentials } from "@grpc/grpc-js";
-import type { ClientConstructor } from "../../lib/grpc/call.ts";
-import { clientOptions } from "../../lib/grpc/options.ts";
+import type { ClientConstructor } from "../../lib/grpc/calls/call.ts";
+import { clientOptions } from "../../lib/grpc/calls/options.ts";
 
 export { Metadata } from "@grpc/grpc-js";
-export { call } from "../../lib/grpc/call.ts";
-export { openDuplex } from "../../lib/grpc/duplex.ts";
-export { openStream } from "../../lib/grpc/streams.ts";
+export { call } from "../../lib/grpc/calls/call.ts";
+export { openDuplex } from "../../lib/grpc/calls/duplex.ts";
+export { openStream } from "../../lib/grpc/calls/streams.ts";
 
 /**
  * Makes a client for `host:port`, like `connect` in lib/grpc/client.ts without metrics, tracing and

@@ -1,8 +1,8 @@
 import type { Client } from "@grpc/grpc-js";
 import { Fault } from "../../lib/faults/fault.ts";
+import type { Duplex } from "../../lib/grpc/calls/duplex.ts";
+import type { DuplexMethod, ServerStreamMethod } from "../../lib/grpc/calls/streams.ts";
 import type { CallScope, ClientConstructor, UnaryMethod } from "../../lib/grpc/client.ts";
-import type { Duplex } from "../../lib/grpc/duplex.ts";
-import type { DuplexMethod, ServerStreamMethod } from "../../lib/grpc/streams.ts";
 import { Repeats } from "./repeat.ts";
 import { EXIT, toFault } from "./report.ts";
 import type { RootSpan } from "./root-span.ts";

@@ -1,13 +1,13 @@
 import * as grpc from "@grpc/grpc-js";
 import type { TokenSource } from "../auth/tokens.ts";
-import type { ClientConstructor } from "./call.ts";
+import type { ClientConstructor } from "./calls/call.ts";
+import { clientOptions, type TypedOptions } from "./calls/options.ts";
 import { observeClient } from "./observe.ts";
-import { clientOptions, type TypedOptions } from "./options.ts";
 
-export type { CallScope } from "./binding.ts";
-export { type ClientConstructor, call, type UnaryMethod } from "./call.ts";
+export type { CallScope } from "./calls/binding.ts";
+export { type ClientConstructor, call, type UnaryMethod } from "./calls/call.ts";
 
-export { openStream } from "./streams.ts";
+export { openStream } from "./calls/streams.ts";
 
 /** What {@link connect} may be told. */
 export interface ConnectOptions {

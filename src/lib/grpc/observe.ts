@@ -16,8 +16,8 @@ import { isServerFault } from "../faults/fault.ts";
 import { rpcClientSeconds, rpcServerSeconds } from "../otel/metrics.ts";
 import { nowUs, tracer } from "../otel/tracing.ts";
 import { askForTimes, asksForTimes, recordTransit, tellTimes } from "./call-times.ts";
+import { LateStart } from "./calls/late-start.ts";
 import { recordSend } from "./handler-times.ts";
-import { LateStart } from "./late-start.ts";
 import { codeName, toServiceError } from "./status.ts";
 
 // Names and attributes follow the RPC conventions as of semantic-conventions 1.45. Own interceptors, because the stock

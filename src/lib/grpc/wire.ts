@@ -1,7 +1,7 @@
 import type * as grpc from "@grpc/grpc-js";
 import { Fault } from "../faults/fault.ts";
-import { bind, type CallScope } from "./binding.ts";
-import type { DuplexMethod } from "./streams.ts";
+import { bind, type CallScope } from "./calls/binding.ts";
+import type { DuplexMethod } from "./calls/streams.ts";
 
 /**
  * One end's way out of a bidirectional call that carries many small messages.

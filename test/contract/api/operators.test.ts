@@ -3,8 +3,8 @@ import { DrainHostResponse } from "../../../src/gen/windhover/admin/v1/hosts.ts"
 import { type Machine, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../../src/gen/windhover/scheduler/v1/host.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
+import { openStream } from "../../../src/lib/grpc/calls/streams.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { openStream } from "../../../src/lib/grpc/streams.ts";
 
 import { faultOf } from "../../support/fault-of.ts";
 import { type TestApi, World } from "./fixture.ts";

@@ -9,8 +9,8 @@ import {
   type ExecMachineResponse,
   ExecStart,
 } from "../../../src/gen/windhover/machines/v1/exec.ts";
+import { openDuplex } from "../../../src/lib/grpc/calls/duplex.ts";
 import { call } from "../../../src/lib/grpc/client.ts";
-import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
 import { faultOf } from "../../support/fault-of.ts";
 import { expectCleanAfterRemoval } from "./clean.ts";
 import { startHost, type TestHost } from "./fixture.ts";

@@ -10,8 +10,8 @@ import {
 } from "../../../src/gen/windhover/hostd/v1/hostd.ts";
 import { MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { mintToken } from "../../../src/lib/auth/auth.ts";
+import { openDuplex } from "../../../src/lib/grpc/calls/duplex.ts";
 import { call, connect, openStream } from "../../../src/lib/grpc/client.ts";
-import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
 import { durationToProto } from "../../../src/lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../src/lib/grpc/messages/maps.ts";
 import { systemClock } from "../../../src/lib/runtime/clock.ts";

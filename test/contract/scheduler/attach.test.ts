@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { AttachRequest, AttachResponse } from "../../../src/gen/windhover/scheduler/v1/attach.ts";
 import { SchedulerServiceClient } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
+import { openDuplex } from "../../../src/lib/grpc/calls/duplex.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
-import { openDuplex } from "../../../src/lib/grpc/duplex.ts";
 import { startRedis, type TestRedis } from "../../support/servers/redis.ts";
 import { eventually, startScheduler, TestHost, type TestScheduler, token } from "./fixture.ts";
 import { HELLO } from "./hello.ts";

@@ -1,11 +1,11 @@
 import { connect as connectHttp2 } from "node:http2";
 import * as grpc from "@grpc/grpc-js";
 import { Fault } from "../../../src/lib/faults/fault.ts";
+import type { DuplexMethod, ServerStreamMethod } from "../../../src/lib/grpc/calls/streams.ts";
 import type { UnaryMethod } from "../../../src/lib/grpc/client.ts";
 import { connect } from "../../../src/lib/grpc/client.ts";
 import { type CallContext, unary } from "../../../src/lib/grpc/server/rpc.ts";
 import { createServer, type Running, type ServerOptions, serve } from "../../../src/lib/grpc/server/serve.ts";
-import type { DuplexMethod, ServerStreamMethod } from "../../../src/lib/grpc/streams.ts";
 
 /** A message of the service the library's tests use. */
 export interface Text {

@@ -7,8 +7,8 @@ import {
   ServerReflectionClient as V1Client,
 } from "../../../gen/grpc/reflection/v1/reflection.ts";
 import { ServerReflectionClient as AlphaClient } from "../../../gen/grpc/reflection/v1alpha/reflection.ts";
+import { openDuplex } from "../calls/duplex.ts";
 import { connect } from "../client.ts";
-import { openDuplex } from "../duplex.ts";
 import { createServer, type Running, serve } from "../server/serve.ts";
 import { Descriptors } from "./descriptors.ts";
 import { addReflection } from "./reflection.ts";

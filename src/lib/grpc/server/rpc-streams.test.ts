@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { echo, failure, pending } from "../../../../test/support/net/echo.ts";
 import { temporaryFolder } from "../../../../test/support/temporary.ts";
 import { createLogger } from "../../runtime/log.ts";
+import { openDuplex } from "../calls/duplex.ts";
 import { call, openStream } from "../client.ts";
-import { openDuplex } from "../duplex.ts";
 import { bidiStream, type CallContext, serverStream, unary } from "./rpc.ts";
 
 createLogger("test", { write: () => {} });

@@ -9,8 +9,8 @@ import { HealthClient } from "../../../gen/grpc/health/v1/health.ts";
 import { Stack } from "../../runtime/lifecycle.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { addHealth, Health } from "../builtin/health.ts";
+import { openDuplex } from "../calls/duplex.ts";
 import { call, connect, openStream } from "../client.ts";
-import { openDuplex } from "../duplex.ts";
 import { bidiStream, serverStream, unary } from "./rpc.ts";
 import { createServer, serve } from "./serve.ts";
 

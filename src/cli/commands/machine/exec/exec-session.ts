@@ -5,7 +5,7 @@ import {
   type ExecStart,
 } from "../../../../gen/windhover/machines/v1/exec.ts";
 import { Fault } from "../../../../lib/faults/fault.ts";
-import type { Duplex } from "../../../../lib/grpc/duplex.ts";
+import type { Duplex } from "../../../../lib/grpc/calls/duplex.ts";
 import { EXIT } from "../../../session/report.ts";
 import type { Session } from "../../../session/session.ts";
 import { EscapeFilter } from "./escape.ts";

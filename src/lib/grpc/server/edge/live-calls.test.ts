@@ -5,8 +5,8 @@ import { generateKeyPair } from "../../../auth/keys.ts";
 import type { Revocations } from "../../../auth/revocations.ts";
 import type { RpcRule } from "../../../auth/rpc-rules.ts";
 import { createLogger } from "../../../runtime/log.ts";
+import { openDuplex } from "../../calls/duplex.ts";
 import { call, connect } from "../../client.ts";
-import { openDuplex } from "../../duplex.ts";
 import { bidiStream, unary } from "../rpc.ts";
 
 createLogger("test", { write: () => {} });

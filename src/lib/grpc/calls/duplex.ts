@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import type { Writable } from "node:stream";
 import type * as grpc from "@grpc/grpc-js";
-import { Fault } from "../faults/fault.ts";
+import { Fault } from "../../faults/fault.ts";
+import { fromServiceError } from "../status.ts";
 import { bind, type CallScope } from "./binding.ts";
-import { fromServiceError } from "./status.ts";
 import type { DuplexMethod } from "./streams.ts";
 
 /** An open bidirectional stream. */

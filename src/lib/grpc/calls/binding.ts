@@ -1,8 +1,8 @@
 import * as grpc from "@grpc/grpc-js";
-import { Fault } from "../faults/fault.ts";
-import { onAbort } from "../runtime/abort.ts";
-import type { CallContext } from "./serving.ts";
-import { fromServiceError } from "./status.ts";
+import { Fault } from "../../faults/fault.ts";
+import { onAbort } from "../../runtime/abort.ts";
+import type { CallContext } from "../serving.ts";
+import { fromServiceError } from "../status.ts";
 
 /** How a call is bound: in time, to the call being served, and to whatever else may end it. */
 export interface CallScope {
