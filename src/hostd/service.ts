@@ -3,7 +3,7 @@ import type { Revocations } from "../lib/auth/revocations.ts";
 import { requireGoodStanding } from "../lib/auth/rpc-rules.ts";
 import { Fault, invalid } from "../lib/faults/fault.ts";
 import { untilDraining } from "../lib/grpc/draining.ts";
-import { betweenTimes } from "../lib/grpc/handler-times.ts";
+import { betweenTimes } from "../lib/grpc/observed/handler-times.ts";
 import { Concurrency } from "../lib/limits/concurrency.ts";
 import { Paces } from "../lib/limits/paces.ts";
 import type { Clock } from "../lib/runtime/clock.ts";

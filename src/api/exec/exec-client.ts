@@ -9,9 +9,9 @@ import type {
   Process,
 } from "../../gen/windhover/machines/v1/exec.ts";
 import { Fault } from "../../lib/faults/fault.ts";
-import type { Connections } from "../../lib/grpc/calls/connections.ts";
 import { type Duplex, openDuplex } from "../../lib/grpc/calls/duplex.ts";
 import { call } from "../../lib/grpc/client.ts";
+import type { Connections } from "../../lib/grpc/connections.ts";
 import { faultFromHost } from "../hosts/hostd-client.ts";
 import type { HostAddress } from "../machines/host/host-address.ts";
 import type { Target } from "../machines/machines.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Connection } from "../../lib/grpc/calls/connections.ts";
+import type { Connection } from "../../lib/grpc/connections.ts";
 import { presenceOf, SILENCE_LIMIT_MS } from "./host-presence.ts";
 import type { HostEntry } from "./host-table.ts";
 

@@ -1,4 +1,4 @@
-import type { Connection } from "../../lib/grpc/calls/connections.ts";
+import type { Connection } from "../../lib/grpc/connections.ts";
 import type { HostStatus } from "../machines/machine.ts";
 import type { HostEntry } from "./host-table.ts";
 

@@ -7,8 +7,8 @@ import type {
 } from "../../gen/windhover/machines/v1/machines.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { untilDraining } from "../../lib/grpc/draining.ts";
-import { betweenTimes } from "../../lib/grpc/handler-times.ts";
 import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
+import { betweenTimes } from "../../lib/grpc/observed/handler-times.ts";
 import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
 import type { Paces } from "../../lib/limits/paces.ts";
 import { withSpan } from "../../lib/otel/tracing.ts";

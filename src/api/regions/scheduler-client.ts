@@ -6,8 +6,8 @@ import {
 } from "../../gen/windhover/scheduler/v1/scheduler.ts";
 import type { TokenSource } from "../../lib/auth/tokens.ts";
 import { Fault } from "../../lib/faults/fault.ts";
-import { Connections } from "../../lib/grpc/calls/connections.ts";
 import { type CallScope, call } from "../../lib/grpc/client.ts";
+import { Connections } from "../../lib/grpc/connections.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import type { CallLimits } from "../requests/caller.ts";
 import type { AuctionRequest, AuctionResult, Offer } from "./auction.ts";

@@ -1,7 +1,7 @@
 import type * as grpc from "@grpc/grpc-js";
 import type { Fault } from "../../lib/faults/fault.ts";
 import { callState } from "../../lib/grpc/call-state.ts";
-import { recordTurn } from "../../lib/grpc/handler-times.ts";
+import { recordTurn } from "../../lib/grpc/observed/handler-times.ts";
 import type { RefusalPace } from "../../lib/grpc/server/edge/pace/refusal-pace.ts";
 import { toServiceError } from "../../lib/grpc/status.ts";
 import { nowUs } from "../../lib/otel/tracing.ts";

@@ -1,6 +1,6 @@
 import { type Client, credentials } from "@grpc/grpc-js";
 import type { ClientConstructor } from "../../lib/grpc/calls/call.ts";
-import { clientOptions } from "../../lib/grpc/calls/options.ts";
+import { clientOptions } from "../../lib/grpc/options.ts";
 
 export { Metadata } from "@grpc/grpc-js";
 export { call } from "../../lib/grpc/calls/call.ts";

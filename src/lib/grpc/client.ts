@@ -1,8 +1,8 @@
 import * as grpc from "@grpc/grpc-js";
 import type { TokenSource } from "../auth/tokens.ts";
 import type { ClientConstructor } from "./calls/call.ts";
-import { clientOptions, type TypedOptions } from "./calls/options.ts";
-import { observeClient } from "./observe.ts";
+import { observeClient } from "./observed/observe.ts";
+import { clientOptions, type TypedOptions } from "./options.ts";
 
 export type { CallScope } from "./calls/binding.ts";
 export { type ClientConstructor, call, type UnaryMethod } from "./calls/call.ts";

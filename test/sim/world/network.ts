@@ -44,7 +44,7 @@ export interface Lane {
 
 /** Milliseconds that a late message takes, at most: longer than a reservation lives. */
 const LATE_MS = 20_000;
-/** A connection that says nothing is found to be dead by then: gRPC's keepalive and its time-out, see src/lib/grpc/calls/options.ts. */
+/** A connection that says nothing is found to be dead by then: gRPC's keepalive and its time-out, see src/lib/grpc/options.ts. */
 const KEEPALIVE_MS = 40_000;
 const FINE: Weather = { lost: 0, repeated: 0, late: 0, torn: 0 };
 

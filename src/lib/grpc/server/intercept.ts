@@ -3,7 +3,7 @@ import { context } from "@opentelemetry/api";
 import type { Claims } from "../../auth/claims.ts";
 import { EndOfRequests } from "../../runtime/confirm-end.ts";
 import { callState } from "../call-state.ts";
-import { ServedCall } from "../observe.ts";
+import { ServedCall } from "../observed/observe.ts";
 import { toServiceError } from "../status.ts";
 import type { Edge } from "./edge/edge.ts";
 import { LiveCalls } from "./edge/live-calls.ts";

@@ -5,8 +5,8 @@ import { Fault } from "../../faults/fault.ts";
 import { startTelemetry } from "../../otel/telemetry.ts";
 import { createLogger } from "../../runtime/log.ts";
 import { openDuplex } from "../calls/duplex.ts";
-import { MAX_MESSAGE_BYTES } from "../calls/options.ts";
 import { call, openStream } from "../client.ts";
+import { MAX_MESSAGE_BYTES } from "../options.ts";
 import { bidiStream, serverStream, unary } from "./rpc.ts";
 
 startTelemetry({});

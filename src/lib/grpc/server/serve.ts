@@ -2,7 +2,7 @@ import * as grpc from "@grpc/grpc-js";
 import { addressInUse, cannotListen, closeToOthers, isInUse, prepareSocket } from "../../runtime/listen.ts";
 import { logger } from "../../runtime/log.ts";
 import { sleep } from "../../runtime/wait.ts";
-import { keepAlive, messageLimits, type TypedOptions } from "../calls/options.ts";
+import { keepAlive, messageLimits, type TypedOptions } from "../options.ts";
 import { Edge, type TakeShare } from "./edge/edge.ts";
 import { DEFAULT_EDGE_LIMITS, type EdgeLimits } from "./edge/limits.ts";
 import type { GuardOptions } from "./guarded-call.ts";

@@ -1,7 +1,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Claims } from "../../../auth/claims.ts";
 import { Fault } from "../../../faults/fault.ts";
-import { MAX_MESSAGE_BYTES } from "../../calls/options.ts";
+import { MAX_MESSAGE_BYTES } from "../../options.ts";
 import { toServiceError } from "../../status.ts";
 import { decompressed, type Encoding, PREFIX_BYTES, replaceDecompression } from "./compression.ts";
 import { requestTooLarge, tooMuchUnfinished } from "./faults.ts";

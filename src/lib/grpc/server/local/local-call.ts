@@ -4,7 +4,7 @@ import type { Claims } from "../../../auth/claims.ts";
 import { Fault } from "../../../faults/fault.ts";
 import { abortable, onAbort } from "../../../runtime/abort.ts";
 import { callState } from "../../call-state.ts";
-import type { ServedCall } from "../../observe.ts";
+import type { ServedCall } from "../../observed/observe.ts";
 import { ownFault, toServiceError } from "../../status.ts";
 import type { GuardedCall } from "../guarded-call.ts";
 import { type LocalHead, LocalStream } from "./local-stream.ts";

@@ -3,7 +3,7 @@ import type { Context } from "@opentelemetry/api";
 import type { Claims } from "../../../auth/claims.ts";
 import type { Fault } from "../../../faults/fault.ts";
 import { callState } from "../../call-state.ts";
-import { ServedCall } from "../../observe.ts";
+import { ServedCall } from "../../observed/observe.ts";
 import type { Edge } from "../edge/edge.ts";
 import { LiveCalls } from "../edge/live-calls.ts";
 import { GuardedCall, type GuardOptions } from "../guarded-call.ts";

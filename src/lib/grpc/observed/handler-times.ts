@@ -1,5 +1,5 @@
 import { type Span, trace } from "@opentelemetry/api";
-import { nowUs, recordSpan, startOf } from "../otel/tracing.ts";
+import { nowUs, recordSpan, startOf } from "../../otel/tracing.ts";
 
 /** When handlers were done, by the spans of their calls. Microseconds since the epoch. */
 const doneUs = new WeakMap<Span, number>();

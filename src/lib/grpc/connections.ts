@@ -1,8 +1,8 @@
 import * as grpc from "@grpc/grpc-js";
-import { HealthService } from "../../../gen/grpc/health/v1/health.ts";
-import type { TokenSource } from "../../auth/tokens.ts";
-import type { Clock } from "../../runtime/clock.ts";
-import { type ClientConstructor, connect } from "../client.ts";
+import { HealthService } from "../../gen/grpc/health/v1/health.ts";
+import type { TokenSource } from "../auth/tokens.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { type ClientConstructor, connect } from "./client.ts";
 
 /** The state of a connection. `unsure`: before the first attempt, and during one. */
 export type Connection = "up" | "down" | "unsure";

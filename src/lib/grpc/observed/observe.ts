@@ -11,14 +11,14 @@ import {
   type TextMapSetter,
   trace,
 } from "@opentelemetry/api";
-import { addToken, type TokenSource } from "../auth/tokens.ts";
-import { isServerFault } from "../faults/fault.ts";
-import { rpcClientSeconds, rpcServerSeconds } from "../otel/metrics.ts";
-import { nowUs, tracer } from "../otel/tracing.ts";
+import { addToken, type TokenSource } from "../../auth/tokens.ts";
+import { isServerFault } from "../../faults/fault.ts";
+import { rpcClientSeconds, rpcServerSeconds } from "../../otel/metrics.ts";
+import { nowUs, tracer } from "../../otel/tracing.ts";
+import { codeName, toServiceError } from "../status.ts";
 import { askForTimes, asksForTimes, recordTransit, tellTimes } from "./call-times.ts";
-import { LateStart } from "./calls/late-start.ts";
 import { recordSend } from "./handler-times.ts";
-import { codeName, toServiceError } from "./status.ts";
+import { LateStart } from "./late-start.ts";
 
 // Names and attributes follow the RPC conventions as of semantic-conventions 1.45. Own interceptors, because the stock
 // instrumentation loses the server span of a call that is cancelled or overdue, and emits older names.

@@ -1,6 +1,6 @@
 import type { Metadata } from "@grpc/grpc-js";
 import { type Context, context, type Span } from "@opentelemetry/api";
-import { nowUs, recordSpan, timesOf } from "../otel/tracing.ts";
+import { nowUs, recordSpan, timesOf } from "../../otel/tracing.ts";
 
 /** Asks a server of ours, in the call's metadata, for its times; carries them back in the trailers as `received,answered`, microseconds since the epoch. */
 const TIMES = "windhover-call-times";

@@ -4,16 +4,16 @@ import { type AddressInfo, connect as connectTcp, createServer as createRelay, t
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { EchoClient, echo, failure } from "../../../../test/support/net/echo.ts";
-import { TokenVerifier } from "../../auth/auth.ts";
-import { generateKeyPair } from "../../auth/keys.ts";
-import { internalTokens } from "../../auth/tokens.ts";
-import { systemClock } from "../../runtime/clock.ts";
-import { addHealth, Health } from "../builtin/health.ts";
-import { call } from "../client.ts";
-import { unary } from "../server/rpc.ts";
-import { createServer, serve } from "../server/serve.ts";
+import { EchoClient, echo, failure } from "../../../test/support/net/echo.ts";
+import { TokenVerifier } from "../auth/auth.ts";
+import { generateKeyPair } from "../auth/keys.ts";
+import { internalTokens } from "../auth/tokens.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { addHealth, Health } from "./builtin/health.ts";
+import { call } from "./client.ts";
 import { Connections } from "./connections.ts";
+import { unary } from "./server/rpc.ts";
+import { createServer, serve } from "./server/serve.ts";
 
 const soon = { timeoutMs: 60_000 };
 
