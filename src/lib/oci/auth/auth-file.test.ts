@@ -33,6 +33,20 @@ test("finds the login of a registry, in any of the forms that tools write", asyn
   expect(await find("other.example", "x")).toBeUndefined();
 });
 
+test("takes off the zero bytes with which Docker pads, and no others", async () => {
+  const inside = `p${"\0".repeat(200_000)}q`;
+  writeFileSync(
+    path,
+    JSON.stringify({
+      auths: { "r.io": { auth: encode("r:pw\0\0\0") }, "s.io": { auth: encode(`s:${inside}\0`) } },
+    }),
+  );
+  const find = authFile(path);
+
+  expect(await find("r.io", "x")).toEqual(passwordCredentials("r", "pw"));
+  expect(await find("s.io", "x")).toEqual(passwordCredentials("s", inside));
+});
+
 test("prefers the longest path that fits", async () => {
   writeFileSync(
     path,
