@@ -32,6 +32,7 @@ const TYPES: Readonly<Record<string, EntryType>> = {
   S: "file",
 };
 const MAX_ID = 2 ** 32 - 1;
+const ROOT = 0;
 /** Of Linux's device numbers. */
 const MAX_MAJOR = 2 ** 12 - 1;
 const MAX_MINOR = 2 ** 20 - 1;
@@ -107,9 +108,13 @@ function number(values: PaxRecords["values"], key: string, block: Buffer, at: nu
   return stated === undefined ? readNumber(block, at, width) : parseDecimal(stated, key);
 }
 
+/**
+ * Checks the number of an owner or a group. The largest is -1, which to `chown` means no change: root, who
+ * unpacks elsewhere, stays the owner. Linux has no such owner, and cannot change a file of one.
+ */
 function id(value: number, path: string): number {
   if (value < 0 || value > MAX_ID) throw corrupt(path, `has the owner ${value}, which no system knows`);
-  return value;
+  return value === MAX_ID ? ROOT : value;
 }
 
 function deviceNumber(value: number, max: number, path: string): number {

@@ -47,6 +47,11 @@ describe("an entry", () => {
     });
   });
 
+  test("with an owner and a group that Linux has not belong to root, as when others unpack them", () => {
+    expect(readEntry({ path: "a", uid: 2 ** 32 - 1, gid: 2 ** 32 - 1 })).toMatchObject({ uid: 0, gid: 0 });
+    expect(readEntry({ path: "a", uid: 2 ** 32 - 2 })).toMatchObject({ uid: 2 ** 32 - 2 });
+  });
+
   test.each([4_096, 2 ** 40, -1])(
     "of a device may not have the major number %d, which does not fit",
     (major) => {
