@@ -72,10 +72,14 @@ export function admit(claims: Claims, rule: RpcRule, revocations: Revocations): 
   if (rule.needsGoodStanding) requireGoodStanding(claims.org, revocations);
 }
 
+/** Checks the restrictions of a call's token anew. @throws Fault `TOKEN_RESTRICTED` */
+export type Recheck = (now: number) => void;
+
 /**
  * Decides by a call's request whether it may go on. Does nothing for most calls. Only a token that is restricted to apps and names a machine has
  * the machine's app looked up: then the answer is a promise.
  *
+ * @returns what may refuse the call later: undefined without restrictions by time
  * @throws Fault `TOKEN_RESTRICTED`, `ORG_BANNED`
  */
 export function admitRequest(
@@ -85,17 +89,20 @@ export function admitRequest(
   revocations: Revocations,
   now: number,
   appOf?: AppLookup,
-): Promise<void> | undefined {
+): Promise<Recheck | undefined> | Recheck | undefined {
   if (claims.org === "" && rule.needsGoodStanding && rule.org !== undefined) {
     requireGoodStanding(fieldOf(request, rule.org), revocations);
   }
-  const machines = appOf && mentionsApp(claims.checks) ? machinesOf(rule, request) : [];
-  if (!appOf || machines.length === 0) {
-    checkRestrictions(claims, rule, request, now);
-    return undefined;
-  }
+  if (claims.checks.length === 0) return undefined;
+  const restrict = (apps?: ReadonlyMap<string, string | undefined>): Recheck | undefined => {
+    const check = restrictionsOf(claims, rule, request, apps);
+    check(now);
+    return mentions(claims.checks, "time") ? check : undefined;
+  };
+  const machines = appOf && mentions(claims.checks, "app") ? machinesOf(rule, request) : [];
+  if (!appOf || machines.length === 0) return restrict();
   const found = machines.map(async (id) => [id, await appOf(id, claims.org)] as const);
-  return Promise.all(found).then((apps) => checkRestrictions(claims, rule, request, now, new Map(apps)));
+  return Promise.all(found).then((apps) => restrict(new Map(apps)));
 }
 
 /**
@@ -110,18 +117,26 @@ export function checkRestrictions(
   now: number,
   apps: ReadonlyMap<string, string | undefined> = NO_APPS,
 ): void {
-  if (claims.checks.length === 0) return;
-  const common = {
-    action: [rule.action, ...rule.scopes],
-    org: orgOf(claims, rule, request),
-    time: [now],
-  };
+  if (claims.checks.length > 0) restrictionsOf(claims, rule, request, apps)(now);
+}
+
+/** Returns the restrictions of a call. It keeps what the call is about, and not its request. */
+function restrictionsOf(
+  claims: Restricted,
+  rule: RpcRule,
+  request: unknown,
+  apps: ReadonlyMap<string, string | undefined> = NO_APPS,
+): Recheck {
+  const common = { action: [rule.action, ...rule.scopes], org: orgOf(claims, rule, request) };
   const checks = rule.isAboutNoObject ? claims.checks.map((check) => without(check, OBJECTS)) : claims.checks;
   const objects = objectsOf(rule, request);
-  for (const object of objects.length > 0 ? objects : [undefined]) {
-    const failing = failingCheck(checks, { ...common, ...factsOf(object, apps) });
-    if (failing) throw restricted(failing.source, rule);
-  }
+  const all = (objects.length > 0 ? objects : [undefined]).map((object) => factsOf(object, apps));
+  return (now) => {
+    for (const facts of all) {
+      const failing = failingCheck(checks, { ...common, ...facts, time: [now] });
+      if (failing) throw restricted(failing.source, rule);
+    }
+  };
 }
 
 /** All but the organisation, which every call has. */
@@ -144,11 +159,11 @@ function machinesOf(rule: RpcRule, request: unknown): readonly string[] {
   return objectsOf(rule, request).flatMap(({ kind, id }) => (kind === "machine" ? [id] : []));
 }
 
-function mentionsApp(checks: readonly Check[]): boolean {
+function mentions(checks: readonly Check[], fact: "app" | "time"): boolean {
   return checks.some(({ alternatives }) =>
     alternatives.some(
       ({ constants, bindings }) =>
-        constants.some(([name]) => name === "app") || bindings.some(([, name]) => name === "app"),
+        constants.some(([name]) => name === fact) || bindings.some(([, name]) => name === fact),
     ),
   );
 }

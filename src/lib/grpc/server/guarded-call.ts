@@ -9,6 +9,7 @@ import {
   admitRequest,
   fieldOf,
   lapseOf,
+  type Recheck,
   type RpcRule,
   type RpcRules,
 } from "../../auth/rpc-rules.ts";
@@ -39,6 +40,7 @@ export class GuardedCall {
   #org = "";
   #isOver = false;
   #hasRequest = false;
+  #recheck: Recheck | undefined;
 
   /** @param path of the method, with a leading slash */
   constructor(options: GuardOptions, path: string, peer: string) {
@@ -75,7 +77,8 @@ export class GuardedCall {
     const [claims, rule] = [this.#claims, this.#rule];
     if (!claims) return undefined;
     const { verifier } = this.#options;
-    return verifier.lapse(claims) ?? (rule && lapseOf(claims, rule, verifier.revocations));
+    const lapse = verifier.lapse(claims) ?? (rule && lapseOf(claims, rule, verifier.revocations));
+    return lapse ?? (this.#recheck && refusalOf(this.#recheck));
   }
 
   /**
@@ -90,7 +93,15 @@ export class GuardedCall {
     if (rule.object !== undefined) this.#object = fieldOf(message, rule.object);
     if (rule.org !== undefined) this.#org = fieldOf(message, rule.org);
     const { verifier, appOf } = this.#options;
-    return admitRequest(this.#claims, rule, message, verifier.revocations, Date.now(), appOf);
+    const admitted = admitRequest(this.#claims, rule, message, verifier.revocations, Date.now(), appOf);
+    if (admitted === undefined) return undefined;
+    if (typeof admitted !== "function") return this.#keep(admitted);
+    this.#recheck = admitted;
+    return undefined;
+  }
+
+  async #keep(admitted: Promise<Recheck | undefined>): Promise<void> {
+    this.#recheck = await admitted;
   }
 
   response(message: unknown): void {
@@ -119,6 +130,17 @@ export class GuardedCall {
       client: this.#peer,
       count: 1,
     });
+  }
+}
+
+/** Returns why a restriction by time no longer holds; undefined while it does. */
+function refusalOf(recheck: Recheck): Fault | undefined {
+  try {
+    recheck(Date.now());
+    return undefined;
+  } catch (err) {
+    if (err instanceof Fault) return err;
+    throw err;
   }
 }
 
