@@ -12,7 +12,7 @@ import { type DiskSpace, roundedSpace } from "./availability/host-disk.ts";
 import { SCHEDULINGS, type Scheduling } from "./availability/scheduling.ts";
 import type { Hold } from "./capacity/holds.ts";
 import type { Ledger } from "./capacity/ledger.ts";
-import type { Resources } from "./machines/machine.ts";
+import type { Resources } from "./machines/version.ts";
 import type { Store } from "./store/store.ts";
 import type { Vmm, VmmInfo } from "./vmm/vmm.ts";
 

@@ -9,7 +9,7 @@ import { Checks } from "./checks/checks.ts";
 import type { StatusParts } from "./convert-host.ts";
 import { LogStore } from "./logs/log-store.ts";
 import { Ids } from "./machines/ids.ts";
-import type { Resources } from "./machines/machine.ts";
+import type { Resources } from "./machines/version.ts";
 import { StartQueue } from "./operations/launch/start-queue.ts";
 import type { InsideApi } from "./operations/machine-sink.ts";
 import { Machines, type MachinesParts } from "./operations/machines.ts";

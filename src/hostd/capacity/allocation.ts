@@ -1,4 +1,4 @@
-import type { Resources } from "../machines/machine.ts";
+import type { Resources } from "../machines/version.ts";
 import { add, larger, NOTHING, subtract } from "./amounts.ts";
 
 /** The resources of its host that a machine has. */

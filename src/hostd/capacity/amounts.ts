@@ -1,4 +1,4 @@
-import type { Resources } from "../machines/machine.ts";
+import type { Resources } from "../machines/version.ts";
 
 export const NOTHING: Resources = { cpus: 0, memoryMb: 0, diskMb: 0 };
 

@@ -1,7 +1,7 @@
 import type { DiskWatch } from "../availability/disk-watch.ts";
 import { isShort } from "../availability/host-disk.ts";
 import type { Scheduling } from "../availability/scheduling.ts";
-import type { Resources } from "../machines/machine.ts";
+import type { Resources } from "../machines/version.ts";
 import type { Store } from "../store/store.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import { appPresence } from "./app-presence.ts";

@@ -1,4 +1,4 @@
-import type { Resources } from "../machines/machine.ts";
+import type { Resources } from "../machines/version.ts";
 import { add, NOTHING } from "./amounts.ts";
 import { holdAwarded, holdExpired } from "./ledger-faults.ts";
 

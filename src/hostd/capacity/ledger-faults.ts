@@ -1,5 +1,5 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import type { Resources } from "../machines/machine.ts";
+import type { Resources } from "../machines/version.ts";
 
 export function holdExpired(reservationId: string, epoch: bigint): Fault {
   return new Fault(

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CAPACITY, GRACE_MS, ledgerOf, reasonOf } from "../../../test/support/hostd/ledger.ts";
-import type { Resources } from "../machines/machine.ts";
+import type { Resources } from "../machines/version.ts";
 
 /** A simple model of a ledger: lists that are summed each time. */
 class Model {

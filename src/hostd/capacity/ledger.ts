@@ -1,5 +1,5 @@
 import type { Clock } from "../../lib/runtime/clock.ts";
-import type { Resources } from "../machines/machine.ts";
+import type { Resources } from "../machines/version.ts";
 import { Allocations, type AllocationUse, usageOf } from "./allocation.ts";
 import { atLeastZero, fits, larger, NOTHING, shortage, subtract } from "./amounts.ts";
 import { type Hold, Holds } from "./holds.ts";

@@ -1,8 +1,8 @@
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { Fault } from "../../lib/faults/fault.ts";
-import type { MachineSpec } from "../machines/machine.ts";
 import type { ServiceConfig } from "../machines/machine-config.ts";
+import type { MachineSpec } from "../machines/version.ts";
 
 /** A range of ports, both ends included. */
 export interface PortRange {

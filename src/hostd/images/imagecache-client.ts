@@ -10,7 +10,7 @@ import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import { call, connect, openStream } from "../../lib/grpc/client.ts";
 import { MAX_LIST_BYTES, takeBytes } from "../../lib/grpc/messages/batches.ts";
 import type { Credentials } from "../../lib/oci/auth/credentials.ts";
-import type { ImageRef, LocalImage } from "../machines/machine.ts";
+import type { ImageRef, LocalImage } from "../machines/version.ts";
 import { imageHints } from "./image-hints.ts";
 
 /** A pull of a large image is slow; the create has a limit of its own. */

@@ -4,7 +4,8 @@ import type { SigningKeys } from "../../lib/auth/keys.ts";
 import type { Revocations } from "../../lib/auth/revocations.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
-import type { Machine, MachineSpec } from "../machines/machine.ts";
+import type { Machine } from "../machines/machine.ts";
+import type { MachineSpec } from "../machines/version.ts";
 
 const TTL_MS = 15 * 60_000;
 /** Tokens that end sooner are made anew. */

@@ -4,10 +4,8 @@ import type {
   Change,
   ExitInfo,
   Lease,
-  LocalImage,
   Machine,
   MachineId,
-  MachineSpec,
   PendingStop,
   StartCause,
   StopReason,
@@ -18,6 +16,7 @@ import { afterStart } from "./snapshot.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
 import { continueRun, resumeInterrupted, withoutSaved } from "./suspend.ts";
 import { failedUpdate, settled } from "./update.ts";
+import type { LocalImage, MachineSpec } from "./version.ts";
 
 /** Longest text of an event. */
 const MAX_MESSAGE = 500;

@@ -1,66 +1,9 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
-import type { MachineConfig } from "./machine-config.ts";
 import type { MachineState } from "./states.ts";
+import type { MachineSpec } from "./version.ts";
 
 /** 14 lower-case hex digits; the first five are the host number. Made only by {@link machineId}. */
 export type MachineId = string & { readonly __machineId: never };
-
-export interface Resources {
-  readonly cpus: number;
-  readonly memoryMb: number;
-  readonly diskMb: number;
-}
-
-export interface ImageRef {
-  readonly registry: string;
-  readonly repository: string;
-  readonly tag: string;
-  readonly digest: string;
-}
-
-/** The part of an OCI image configuration that a start uses. */
-export interface ImageConfig {
-  readonly entrypoint: readonly string[];
-  readonly cmd: readonly string[];
-  /** Each `NAME=value`. */
-  readonly env: readonly string[];
-  readonly user: string;
-  readonly workingDir: string;
-  readonly stopSignal: string;
-  /** Directories that must exist. Absent in machines that were prepared before there was this field. */
-  readonly volumes?: readonly string[];
-}
-
-/** An image on this host's disk, pinned for a machine. */
-export interface LocalImage {
-  readonly rootfs: string;
-  readonly config: ImageConfig;
-  /** Size of the root file system. Absent in machines that were prepared before there was this field. */
-  readonly sizeBytes?: number;
-}
-
-/** A version of a machine's configuration, and its image. */
-export interface Version {
-  /** ULID. */
-  readonly instanceId: string;
-  readonly config: MachineConfig;
-  readonly imageRef: ImageRef;
-  readonly resources: Resources;
-  /** Set by prepare. */
-  readonly image?: LocalImage;
-}
-
-/** The part of a machine that is not its status: its names, and its version. */
-export interface MachineSpec extends Version {
-  readonly name: string;
-  readonly app: string;
-  readonly org: string;
-  readonly region: string;
-  readonly createTraceId: string;
-  readonly createdAtMs: number;
-  /** The version before, while an update may still need it. */
-  readonly previous?: Version;
-}
 
 export interface ExitInfo {
   /** 128 + signal after a signal; absent when the VM ended without an exit event. */
@@ -270,11 +213,6 @@ export function machineId(text: string, field = "machine_id"): MachineId {
 /** Reads the number of the host that owns a machine. */
 export function hostNumberOf(id: MachineId): number {
   return Number.parseInt(id.slice(0, 5), 16);
-}
-
-/** Returns the digests of the images that a machine uses: during an update there may be two. */
-export function digestsOf({ imageRef, previous }: MachineSpec): readonly string[] {
-  return [...new Set([imageRef.digest, ...(previous ? [previous.imageRef.digest] : [])])];
 }
 
 /** Returns the disk that the saved VMs of a machine take, in MB. */

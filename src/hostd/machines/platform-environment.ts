@@ -1,5 +1,5 @@
 import { privateAddress } from "../../lib/addresses/private-address.ts";
-import type { ImageRef } from "./machine.ts";
+import type { ImageRef } from "./version.ts";
 
 /** Variables that describe the machine to its program. */
 export interface PlatformFacts {

@@ -1,7 +1,8 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import type { Change, Machine, MachineSpec, PendingStop, PendingUpdate, Version } from "./machine.ts";
+import type { Change, Machine, PendingStop, PendingUpdate } from "./machine.ts";
 import { nextScheduled } from "./own-starts/schedule.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
+import type { MachineSpec, Version } from "./version.ts";
 
 /** Options of an update. */
 export interface UpdateOptions {

@@ -7,7 +7,8 @@ import type { Ports } from "../capacity/ports.ts";
 import { newMachine } from "../machines/change.ts";
 import type { Ids } from "../machines/ids.ts";
 import { type NewLease, newLease } from "../machines/lease.ts";
-import { hostNumberOf, type Machine, type MachineId, type MachineSpec } from "../machines/machine.ts";
+import { hostNumberOf, type Machine, type MachineId } from "../machines/machine.ts";
+import type { MachineSpec } from "../machines/version.ts";
 import type { Store } from "../store/store.ts";
 import { measureAward } from "../telemetry/operation-metrics.ts";
 

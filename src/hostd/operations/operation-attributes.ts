@@ -1,5 +1,6 @@
 import { type Attributes, attribute } from "../../lib/otel/tracing.ts";
-import type { ImageRef, Machine } from "../machines/machine.ts";
+import type { Machine } from "../machines/machine.ts";
+import type { ImageRef } from "../machines/version.ts";
 
 /** Says which machine an operation is about, for its span. @param hostName empty: nobody said */
 export function operationAttributes({ id, spec }: Machine, hostName = ""): Attributes {

@@ -4,7 +4,8 @@ import type { Ports } from "../capacity/ports.ts";
 import type { ImageCacheClient } from "../images/imagecache-client.ts";
 import type { LogStore } from "../logs/log-store.ts";
 import { destroyed, destroying } from "../machines/change.ts";
-import { digestsOf, type Machine } from "../machines/machine.ts";
+import type { Machine } from "../machines/machine.ts";
+import { digestsOf } from "../machines/version.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";
 import { killVm } from "./stops/stop-operation.ts";
 

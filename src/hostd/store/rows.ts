@@ -1,14 +1,8 @@
 import type { SealingKeys } from "../../lib/sealing/sealing-keys.ts";
 import { derivedVersion } from "../machines/ids.ts";
-import {
-  type Change,
-  type Machine,
-  type MachineEvent,
-  type MachineSpec,
-  machineId,
-  type Version,
-} from "../machines/machine.ts";
+import { type Change, type Machine, type MachineEvent, machineId } from "../machines/machine.ts";
 import type { MachineConfig } from "../machines/machine-config.ts";
+import type { MachineSpec, Version } from "../machines/version.ts";
 import type { ChangeRow } from "./store-database.ts";
 
 /** A version in the database: its configuration, which has the users' secrets, is encrypted. */

@@ -7,7 +7,7 @@ import type { HostIdentity } from "../../../src/hostd/convert-host.ts";
 import { assembleHost, type GivenParts, type HostSettings } from "../../../src/hostd/hostd.ts";
 import type { PullFor, PullStep } from "../../../src/hostd/images/imagecache-client.ts";
 import { MachineApi, type MachineApiParts } from "../../../src/hostd/inside/machine-api.ts";
-import type { ImageConfig } from "../../../src/hostd/machines/machine.ts";
+import type { ImageConfig } from "../../../src/hostd/machines/version.ts";
 import { reconcileAtStart } from "../../../src/hostd/operations/reconcile.ts";
 import { OutboxProgress } from "../../../src/hostd/reports/outbox-progress.ts";
 import { hostService } from "../../../src/hostd/service.ts";

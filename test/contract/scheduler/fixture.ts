@@ -8,7 +8,7 @@ import {
   SchedulerServiceService,
 } from "../../../src/gen/windhover/scheduler/v1/scheduler.ts";
 import type { BidAnswer, BidRequest } from "../../../src/hostd/capacity/bid.ts";
-import type { Resources } from "../../../src/hostd/machines/machine.ts";
+import type { Resources } from "../../../src/hostd/machines/version.ts";
 import { type Attachment, attachToSchedulers } from "../../../src/hostd/scheduler-link/attach-client.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import { generateKeyPair } from "../../../src/lib/auth/keys.ts";

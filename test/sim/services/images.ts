@@ -1,6 +1,6 @@
 import type { Host } from "../../../src/hostd/hostd.ts";
 import type { Pin } from "../../../src/hostd/images/imagecache-client.ts";
-import type { LocalImage } from "../../../src/hostd/machines/machine.ts";
+import type { LocalImage } from "../../../src/hostd/machines/version.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { Random } from "../world/random.ts";
 import type { Life, World } from "../world/world.ts";

@@ -1,5 +1,5 @@
 import { Ledger } from "../../../src/hostd/capacity/ledger.ts";
-import type { Resources } from "../../../src/hostd/machines/machine.ts";
+import type { Resources } from "../../../src/hostd/machines/version.ts";
 import { hasReason } from "../../../src/lib/faults/fault.ts";
 import { ManualClock } from "../manual-clock.ts";
 

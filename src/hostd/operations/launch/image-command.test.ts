@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { ImageConfig } from "../../machines/machine.ts";
 import type { InitConfig } from "../../machines/machine-config.ts";
+import type { ImageConfig } from "../../machines/version.ts";
 import { imageCommand } from "./image-command.ts";
 
 const IMAGE: ImageConfig = {

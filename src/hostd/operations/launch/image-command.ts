@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { Fault } from "../../../lib/faults/fault.ts";
-import type { ImageConfig } from "../../machines/machine.ts";
 import type { InitConfig } from "../../machines/machine-config.ts";
+import type { ImageConfig } from "../../machines/version.ts";
 
 export interface Command {
   readonly argv: readonly string[];

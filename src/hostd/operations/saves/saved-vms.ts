@@ -1,6 +1,7 @@
 import { logger } from "../../../lib/runtime/log.ts";
 import type { Ledger } from "../../capacity/ledger.ts";
-import { type LocalImage, type Machine, savedMbOf } from "../../machines/machine.ts";
+import { type Machine, savedMbOf } from "../../machines/machine.ts";
+import type { LocalImage } from "../../machines/version.ts";
 import type { SaveOptions, Vmm } from "../../vmm/vmm.ts";
 
 export interface SavedVmParts {

@@ -1,6 +1,7 @@
 import { logger } from "../../../lib/runtime/log.ts";
 import type { ImageCacheClient, Pin } from "../../images/imagecache-client.ts";
-import { digestsOf, type MachineId } from "../../machines/machine.ts";
+import type { MachineId } from "../../machines/machine.ts";
+import { digestsOf } from "../../machines/version.ts";
 import type { Store } from "../../store/store.ts";
 
 export interface ImagePinsParts {

@@ -3,7 +3,7 @@ import { endsWithin, sleep } from "../../../lib/runtime/wait.ts";
 import { refuseWhileDraining } from "../../availability/scheduling.ts";
 import type { Ledger } from "../../capacity/ledger.ts";
 import { type Ports, portsOfVersion } from "../../capacity/ports.ts";
-import type { Machine, Version } from "../../machines/machine.ts";
+import type { Machine } from "../../machines/machine.ts";
 import { isStartable } from "../../machines/states.ts";
 import {
   ready,
@@ -13,6 +13,7 @@ import {
   updateRefused,
   willLaunch,
 } from "../../machines/update.ts";
+import type { Version } from "../../machines/version.ts";
 import { type LaunchParts, launch } from "../launch/launch.ts";
 import { startFailedFault } from "../launch/launch-faults.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
