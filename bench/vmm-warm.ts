@@ -5,7 +5,7 @@
  * `npm run bench -- vmm-warm [--runs N]`
  */
 import { sleep } from "../src/lib/runtime/wait.ts";
-import { privateMb } from "../test/e2e/vmm-fixture.ts";
+import { privateMb } from "../test/e2e/support/fixture.ts";
 import { benchmark } from "./lib/benchmark.ts";
 import { measureLaunches, withVmm } from "./lib/launches.ts";
 

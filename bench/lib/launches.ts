@@ -1,4 +1,4 @@
-import { type Bench, openBench, privateMb } from "../../test/e2e/vmm-fixture.ts";
+import { type Bench, openBench, privateMb } from "../../test/e2e/support/fixture.ts";
 import { type Run, timed } from "./benchmark.ts";
 
 /** Opens a VMM, works with it and closes it. */

@@ -1,7 +1,7 @@
 import { delimiter, join } from "node:path";
 import { ROOT, tool } from "../../tools/lib/paths.ts";
 import { run } from "../../tools/lib/run.ts";
-import type { World } from "../system/world.ts";
+import type { World } from "../system/world/world.ts";
 
 /** Makes the code of an example as its README says: with `buf generate` in its folder. */
 export async function generateCode(example: string): Promise<string> {

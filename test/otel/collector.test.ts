@@ -10,7 +10,7 @@ import { traceOf } from "../support/telemetry/trace-coverage.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { namedMetrics, OF_THE_COLLECTOR } from "../system/prometheus/named-metrics.ts";
 import { type Prometheus, startPrometheus } from "../system/prometheus/prometheus-server.ts";
-import { openWorld, type World } from "../system/world.ts";
+import { openWorld, type World } from "../system/world/world.ts";
 import { COLLECTOR_COMMAND, JAEGER_COMMAND } from "./commands.ts";
 import { buildCollector, buildJaeger, startProgram } from "./programs.ts";
 

@@ -13,7 +13,7 @@ import { Canaries, type Finding, searchFleet } from "../support/canary.ts";
 import { changeCalls } from "../support/change-calls.ts";
 import { type Clients, clientsOf, configOf, type Machine } from "../support/clients.ts";
 import { basic, buildImage, FakeRegistry } from "../support/oci/index.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, type World } from "./world/world.ts";
 
 const SOON = { timeout: 60_000, interval: 200 };
 const LIMIT = { timeoutMs: 30_000 };

@@ -3,7 +3,7 @@ import { MachineState } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../../src/lib/grpc/messages/duration.ts";
 import { type ChangeCalls, changeCalls } from "../support/change-calls.ts";
 import { configOf, type Machine } from "../support/clients.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, type World } from "./world/world.ts";
 
 const RECOVERY = { timeout: 60_000, interval: 100 };
 const RUNS = { init: { cmd: ["sim-run"] } };

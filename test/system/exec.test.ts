@@ -14,7 +14,7 @@ import { openDuplex } from "../../src/lib/grpc/calls/duplex.ts";
 import { call, connect, openStream } from "../../src/lib/grpc/client.ts";
 import { configOf } from "../support/clients.ts";
 import { faultOf } from "../support/fault-of.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, type World } from "./world/world.ts";
 
 const LIMIT = { timeoutMs: 60_000 };
 const SOON = { timeout: 60_000, interval: 100 };

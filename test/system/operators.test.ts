@@ -5,7 +5,7 @@ import type { Fault } from "../../src/lib/faults/fault.ts";
 import { openStream } from "../../src/lib/grpc/calls/streams.ts";
 import { call } from "../../src/lib/grpc/client.ts";
 import { configOf, type Machine } from "../support/clients.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, type World } from "./world/world.ts";
 
 const SOON = { timeout: 60_000, interval: 50 };
 const LIMIT = { timeoutMs: 30_000 };

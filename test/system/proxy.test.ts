@@ -14,8 +14,8 @@ import { makeCertificate } from "../contract/proxy/certificate.ts";
 import { configOf, type Machine } from "../support/clients.ts";
 import { FAAS } from "../support/faas/faas.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { Programs } from "./programs.ts";
-import { openWorld, type World } from "./world.ts";
+import { Programs } from "./world/programs.ts";
+import { openWorld, type World } from "./world/world.ts";
 
 const WEB = PortConfig.fromPartial({ port: 80, handlers: ["http"] });
 const IDLE_MS = 1_000;

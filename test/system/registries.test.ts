@@ -12,7 +12,7 @@ import {
   TEST_HTPASSWD,
   TEST_LOGIN,
 } from "../support/oci/index.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, type World } from "./world/world.ts";
 
 const HOVER = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 

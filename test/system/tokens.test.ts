@@ -11,7 +11,7 @@ import { keyIdOf } from "../../src/lib/auth/biscuit/biscuit-wire.ts";
 import { removeKey, rotateKeys } from "../../src/lib/auth/rotate-keys.ts";
 import { call, connect } from "../../src/lib/grpc/client.ts";
 import { type Clients, clientsOf, configOf } from "../support/clients.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, type World } from "./world/world.ts";
 
 const LIMIT = { timeoutMs: 20_000 };
 const SOON = { timeout: 60_000, interval: 100 };

@@ -3,7 +3,7 @@ import { operationsOf } from "../../src/lib/latency/analysis/classify.ts";
 import { configOf } from "../support/clients.ts";
 import { traceClient } from "../support/telemetry/trace-client.ts";
 import { coverageBelow, spanNamed, traceOf } from "../support/telemetry/trace-coverage.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, type World } from "./world/world.ts";
 
 /** What a warm start may take: of a slower one, what the spans leave open is a smaller share. */
 const LAUNCH_MS = 40;

@@ -6,7 +6,7 @@ import { call, openStream } from "../../src/lib/grpc/client.ts";
 import { sleep } from "../../src/lib/runtime/wait.ts";
 import { changeCalls } from "../support/change-calls.ts";
 import { configOf } from "../support/clients.ts";
-import { openWorld, type World } from "./world.ts";
+import { openWorld, type World } from "./world/world.ts";
 
 const LIMIT = { timeoutMs: 60_000 };
 const SOON = { timeout: 60_000, interval: 100 };

@@ -1,7 +1,7 @@
 /** The example in Go, with the code that `buf generate` makes by the plugins of its `go.mod`. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { run } from "../../../tools/lib/run.ts";
-import { openWorld, type World } from "../../system/world.ts";
+import { openWorld, type World } from "../../system/world/world.ts";
 import { EXAMPLE_OUTPUT, exampleEnvironment, exampleOutput, generateCode } from "../examples.ts";
 
 let world: World;

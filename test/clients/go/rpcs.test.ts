@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RULES } from "../../../src/api/service-rules.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { openWorld, type World } from "../../system/world.ts";
+import { openWorld, type World } from "../../system/world/world.ts";
 import { Grpcurl, type Outcome } from "./grpcurl.ts";
 import { RPCS } from "./rpcs.ts";
 import type { Story } from "./story.ts";

@@ -1,7 +1,7 @@
 /** The example in Python, with the code that `buf generate` makes. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { run } from "../../../tools/lib/run.ts";
-import { openWorld, type World } from "../../system/world.ts";
+import { openWorld, type World } from "../../system/world/world.ts";
 import { EXAMPLE_OUTPUT, exampleEnvironment, exampleOutput, generateCode } from "../examples.ts";
 
 /** Debian's, for which the packages of set-up are. */

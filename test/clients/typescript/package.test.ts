@@ -10,7 +10,7 @@ import { ROOT, tool } from "../../../tools/lib/paths.ts";
 import { findProgram } from "../../../tools/lib/programs.ts";
 import { run } from "../../../tools/lib/run.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { openWorld, type World } from "../../system/world.ts";
+import { openWorld, type World } from "../../system/world/world.ts";
 import { documentedProgram } from "./documented.ts";
 import { installInto, packClient } from "./install.ts";
 

@@ -17,7 +17,7 @@ export const PROMETHEUS = join(ROOT, "otel/prometheus");
 /** Metrics of `otel/collector.yaml`, which this project does not start: `npm run test:otel` looks at these. */
 export const OF_THE_COLLECTOR = /^(otelcol|traces_span_metrics)_/;
 
-/** Metrics that a fleet with simulated VMs has no values of. `test/e2e/fleet.test.ts` looks at these. */
+/** Metrics that a fleet with simulated VMs has no values of. `test/e2e/fleet/fleet.test.ts` looks at these. */
 export const OF_REAL_VMS: readonly string[] = [
   "windhover_pool_hits_total",
   "windhover_pool_misses_total",

@@ -12,8 +12,8 @@ import {
 import { makeCertificate } from "../../contract/proxy/certificate.ts";
 import { configOf } from "../../support/clients.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { Programs } from "../programs.ts";
-import { openWorld, type World } from "../world.ts";
+import { Programs } from "../world/programs.ts";
+import { openWorld, type World } from "../world/world.ts";
 import { codeBlocks, type Documented, documentedFor, documentedMetrics, seriesName } from "./metrics-page.ts";
 import {
   AFTER_FAULTS,
