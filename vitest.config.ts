@@ -66,7 +66,8 @@ const postgres = ["test/support/servers/global-postgres.ts"];
 
 export default defineConfig({
   test: {
-    // A condition may be long in coming on a loaded machine. Only a poll that fails takes this long.
+    // A condition may be long in coming on a loaded machine. Only a poll that fails takes this long, and a test may
+    // have several: its own limit is for what hangs.
     expect: { poll: { timeout: 40_000, interval: 20 }, requireAssertions: true },
     projects: [
       project(
@@ -82,19 +83,19 @@ export default defineConfig({
           "test/fuzz/**/*.test.ts",
         ],
         {
-          testTimeout: 20_000,
+          testTimeout: 120_000,
           exclude: [system, ...global],
           // They share a process and what it has loaded: half the time of a process for each.
           isolate: false,
           maxWorkers: WORKERS,
         },
       ),
-      project(0, "unit-global", global, { testTimeout: 20_000, maxWorkers: WORKERS }),
+      project(0, "unit-global", global, { testTimeout: 120_000, maxWorkers: WORKERS }),
       // By itself: it takes a core for each of its files, and others have clocks that would suffer.
-      project(1, "sim", ["test/sim/**/*.test.ts"], { testTimeout: 120_000 }),
+      project(1, "sim", ["test/sim/**/*.test.ts"], { testTimeout: 240_000 }),
       project(2, "contract", ["test/contract/**/*.test.ts", "test/support/**/*.test.ts"], {
-        testTimeout: 60_000,
-        hookTimeout: 60_000,
+        testTimeout: 120_000,
+        hookTimeout: 120_000,
         maxWorkers: WORKERS,
         globalSetup: postgres,
         exclude: [system],
@@ -110,8 +111,8 @@ export default defineConfig({
           "test/clients/{typescript,python}/**/*.test.ts",
         ],
         {
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
           globalSetup: ["test/console/world/global-page.ts"],
           // A fleet each, whose processes have more to do.
           maxWorkers: Math.max(2, WORKERS - 2),
