@@ -1,14 +1,14 @@
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Operation } from "../../src/lib/latency/operation.ts";
 import { FAILING, SLOW_DISK, VERSIONS } from "./recording/facts.ts";
-import { cells, openPage, settled, showTable, startBrowser } from "./world/browser.ts";
+import { cells, type OpenedPage, openPage, settled, showTable, startBrowser } from "./world/browser.ts";
 import { startWorld, type World } from "./world/world.ts";
 
 let world: World;
 let browser: Browser;
+let opened: OpenedPage | undefined;
 let page: Page;
-let problems: string[];
 let starts: readonly Operation[];
 let good: readonly Operation[];
 
@@ -16,8 +16,17 @@ beforeAll(async () => {
   [world, browser] = await Promise.all([startWorld(1_500), startBrowser()]);
   starts = world.operations();
   good = starts.filter(({ reason }) => reason === "");
-  ({ page, problems } = await openPage(browser, world, `/?${world.hour}`));
+});
+beforeEach(async () => {
+  opened = await openPage(browser, world, `/?${world.hour}`);
+  page = opened.page;
   await settled(page);
+});
+afterEach(async () => {
+  const problems = opened?.problems;
+  await opened?.page.context().close();
+  opened = undefined;
+  expect(problems).toEqual([]);
 });
 afterAll(async () => {
   await browser?.close();
@@ -193,8 +202,4 @@ test.each([
 
   expect(hops).toEqual(expect.arrayContaining(steps));
   expect(await panel("Answer").innerText()).toContain(`Half of all ${kind}s`);
-});
-
-test("nothing was reported on the browser's console", () => {
-  expect(problems).toEqual([]);
 });
