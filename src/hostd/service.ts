@@ -129,16 +129,18 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
         };
       }),
     ),
-    stopMachine: internal(async (req) => {
-      const right = { nonce: req.leaseNonce, ignoreLease: req.ignoreLease };
-      const { unusedForMs, options } = stopRequestFromProto(req);
-      const id = machineId(req.machineId);
-      const { machine, already } =
-        unusedForMs === undefined
-          ? await machines.stop(id, req.org, options, right)
-          : await machines.stopIdle(id, req.org, options, unusedForMs, right);
-      return { machine: toBriefProto(machine), alreadyStopped: already };
-    }),
+    stopMachine: internal((req) =>
+      betweenTimes(async () => {
+        const right = { nonce: req.leaseNonce, ignoreLease: req.ignoreLease };
+        const { unusedForMs, options } = stopRequestFromProto(req);
+        const id = machineId(req.machineId);
+        const { machine, already } =
+          unusedForMs === undefined
+            ? await machines.stop(id, req.org, options, right)
+            : await machines.stopIdle(id, req.org, options, unusedForMs, right);
+        return { machine: toBriefProto(machine), alreadyStopped: already };
+      }),
+    ),
     destroyMachine: internal(async (req) => {
       const { force, ignoreMissing, ignoreLease, leaseNonce: nonce } = req;
       const options = { force, ignoreMissing, ignoreLease, nonce };
@@ -153,13 +155,15 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       );
       return { machine: toProto(machine) };
     }),
-    suspendMachine: internal(async (req) => {
-      const { why, unusedForMs } = suspendFromProto(req);
-      const right = { nonce: req.leaseNonce, ignoreLease: req.ignoreLease };
-      const id = machineId(req.machineId);
-      const { machine, already } = await machines.suspend(id, req.org, why, unusedForMs, right);
-      return { machine: toProto(machine), alreadySuspended: already };
-    }),
+    suspendMachine: internal((req) =>
+      betweenTimes(async () => {
+        const { why, unusedForMs } = suspendFromProto(req);
+        const right = { nonce: req.leaseNonce, ignoreLease: req.ignoreLease };
+        const id = machineId(req.machineId);
+        const { machine, already } = await machines.suspend(id, req.org, why, unusedForMs, right);
+        return { machine: toProto(machine), alreadySuspended: already };
+      }),
+    ),
     attachProxy: attachProxies(host),
     watchMachines: watchMachines({ hostName: identity.name, store: host.store, clock: host.clock }),
     streamLogs: internalStream(async function* (req, ctx) {

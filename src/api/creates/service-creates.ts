@@ -5,6 +5,7 @@ import type {
   WatchCreateResponse,
 } from "../../gen/windhover/machines/v1/machines.ts";
 import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
+import { betweenTimes } from "../../lib/grpc/observed/handler-times.ts";
 import { serverStream, unary } from "../../lib/grpc/server/rpc.ts";
 import { configInputFromProto } from "../machines/config/convert-config.ts";
 import { leaseToProto, machineToProto } from "../machines/convert-machine.ts";
@@ -25,14 +26,21 @@ export function createsService(
   regions: KnownRegions,
 ): Pick<MachinesServiceServer, "createMachine" | "watchCreate"> {
   return {
-    createMachine: unary(async (req, ctx) => {
-      const caller = authorize(ctx, "machines:write");
-      const request = validateCreate(inputFromProto(req, caller), regions, checkReference);
-      const created = await measureCreate(() => creates.create(request, req.requestId || undefined, caller));
-      const { lease, repeated } = created;
-      const machine = machineToProto(created.machine, created.hostStatus);
-      return { machine: lease ? { ...machine, lease: leaseToProto(lease, lease.nonce) } : machine, repeated };
-    }),
+    createMachine: unary((req, ctx) =>
+      betweenTimes(async () => {
+        const caller = authorize(ctx, "machines:write");
+        const request = validateCreate(inputFromProto(req, caller), regions, checkReference);
+        const created = await measureCreate(() =>
+          creates.create(request, req.requestId || undefined, caller),
+        );
+        const { lease, repeated } = created;
+        const machine = machineToProto(created.machine, created.hostStatus);
+        return {
+          machine: lease ? { ...machine, lease: leaseToProto(lease, lease.nonce) } : machine,
+          repeated,
+        };
+      }),
+    ),
     watchCreate: serverStream(async function* (req, ctx) {
       const { org } = authorize(ctx, "machines:read");
       const requestId = requireName("request_id", req.requestId, checkRequestId);

@@ -62,11 +62,13 @@ export function machinesService(machines: Machines, lines: Paces): ExistingMachi
         });
       }),
     ),
-    stopMachine: unary(async (req, ctx) => {
-      const caller = authorize(ctx, "machines:write");
-      const { machine, alreadyStopped } = await machines.stop(...stopFromProto(req), caller);
-      return { machine: machineToProto(machine, "ok"), alreadyStopped };
-    }),
+    stopMachine: unary((req, ctx) =>
+      betweenTimes(async () => {
+        const caller = authorize(ctx, "machines:write");
+        const { machine, alreadyStopped } = await machines.stop(...stopFromProto(req), caller);
+        return { machine: machineToProto(machine, "ok"), alreadyStopped };
+      }),
+    ),
     destroyMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");
       const { force, leaseNonce } = req;

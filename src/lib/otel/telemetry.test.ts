@@ -12,7 +12,7 @@ createLogger("test", { write: (line) => lines.push(JSON.parse(line)) });
 
 test.each(["reports it", "throws"])(
   "an exporter that %s disturbs nobody and is mentioned once a minute",
-  (how) => {
+  async (how) => {
     lines.length = 0;
     let now = 0;
     const failing: SpanExporter = {
@@ -27,7 +27,11 @@ test.each(["reports it", "throws"])(
     // Only their number matters here.
     const three = [{}, {}, {}] as ReadableSpan[];
 
-    for (; now < 90_000; now += 1_000) quiet.export(three, ({ code }) => codes.push(code));
+    for (; now < 90_000; now += 1_000) {
+      const { promise, resolve } = Promise.withResolvers<number>();
+      quiet.export(three, ({ code }) => resolve(code));
+      codes.push(await promise);
+    }
 
     expect(new Set(codes)).toEqual(new Set([ExportResultCode.SUCCESS]));
     expect(lines).toMatchObject([
@@ -36,6 +40,25 @@ test.each(["reports it", "throws"])(
     ]);
   },
 );
+
+test("spans are encoded in a turn of their own, not within the end of the span that fills a batch", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let isExporting = false;
+  const quiet = new QuietExporter({
+    export: (_, done) => {
+      isExporting = true;
+      done({ code: ExportResultCode.SUCCESS });
+    },
+    shutdown: async () => {},
+  });
+
+  quiet.export([{}] as ReadableSpan[], () => resolve());
+  await undefined;
+
+  expect(isExporting).toBe(false);
+  await promise;
+  expect(isExporting).toBe(true);
+});
 
 describe("without an exporter", () => {
   beforeAll(() => startTelemetry({}));

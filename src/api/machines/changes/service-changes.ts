@@ -7,6 +7,7 @@ import type {
 import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { durationFromProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapFromProto } from "../../../lib/grpc/messages/maps.ts";
+import { betweenTimes } from "../../../lib/grpc/observed/handler-times.ts";
 import { unary } from "../../../lib/grpc/server/rpc.ts";
 import { authorize } from "../../requests/authorize.ts";
 import type { Check } from "../config/text.ts";
@@ -35,23 +36,25 @@ export function changesService(
       const machine = await changes.restart(...restartFromProto(req), caller);
       return { machine: machineToProto(machine, "ok") };
     }),
-    suspendMachine: unary(async (req, ctx) => {
-      const caller = authorize(ctx, "machines:write");
-      const [id] = machineRequest(req.machineId, (violations) =>
-        checkToken("lease_nonce", req.leaseNonce, violations),
-      );
-      const { leaseNonce } = req;
-      try {
-        return { machine: machineToProto(await changes.suspend(id, { leaseNonce }, caller), "ok") };
-      } catch (err) {
-        if (!hasReason(err, "NOT_BUILT_YET")) throw err;
-      }
-      // Faults of the machine, its state and its lease come before the refusal.
-      const { machine } = await machines.get(id, caller);
-      if (machine.state === "destroyed") throw isDestroyed(id, "suspend");
-      await leases.guard(id, leaseNonce, caller);
-      throw suspendNotSupported(id);
-    }),
+    suspendMachine: unary((req, ctx) =>
+      betweenTimes(async () => {
+        const caller = authorize(ctx, "machines:write");
+        const [id] = machineRequest(req.machineId, (violations) =>
+          checkToken("lease_nonce", req.leaseNonce, violations),
+        );
+        const { leaseNonce } = req;
+        try {
+          return { machine: machineToProto(await changes.suspend(id, { leaseNonce }, caller), "ok") };
+        } catch (err) {
+          if (!hasReason(err, "NOT_BUILT_YET")) throw err;
+        }
+        // Faults of the machine, its state and its lease come before the refusal.
+        const { machine } = await machines.get(id, caller);
+        if (machine.state === "destroyed") throw isDestroyed(id, "suspend");
+        await leases.guard(id, leaseNonce, caller);
+        throw suspendNotSupported(id);
+      }),
+    ),
     signalMachine: unary(async (req, ctx) => {
       const caller = authorize(ctx, "machines:write");
       return { machine: machineToProto(await changes.signal(...signalFromProto(req), caller), "ok") };

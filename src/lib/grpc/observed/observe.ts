@@ -95,8 +95,8 @@ export class ServedCall {
     const labels = { rpc_method: this.#name, rpc_status_code: statusName(code) };
     rpcServerSeconds.observe(labels, (performance.now() - this.#started) / 1_000, this.#span);
     if (!this.#span) return;
-    recordSend(this.#span);
     endSpan(this.#span, code, code !== 0 && isServerFault(codeName(code)));
+    recordSend(this.#span);
   }
 }
 
