@@ -15,6 +15,7 @@ import type { InsideApi } from "./operations/machine-sink.ts";
 import { Machines, type MachinesParts } from "./operations/machines.ts";
 import type { ReconcileParts } from "./operations/reconcile.ts";
 import { Teardowns } from "./operations/teardowns.ts";
+import { UnderWay } from "./operations/under-way.ts";
 import { Proxies } from "./proxies/proxies.ts";
 import type { Vmm } from "./vmm/vmm.ts";
 
@@ -98,6 +99,7 @@ export function assembleHost(settings: HostSettings, given: GivenParts): Assembl
     ...{ number, logs, hostName: settings.name ?? "" },
     ledger: new Ledger({ capacity, incarnation, graceMs, clock: given.clock }),
     starts: new StartQueue({ concurrency, maxBoots, maxWaiting: MAX_WAITING_STARTS }),
+    ...{ stopsUnderWay: new UnderWay(), suspendsUnderWay: new UnderWay() },
     teardowns: new Teardowns(),
     ports: new Ports(settings.portRange),
     ids: Ids.following(given.store.all()),

@@ -65,6 +65,7 @@ export function starting(
     vmId: string;
     ports: readonly number[];
     traceId: string;
+    spanId: string;
     cause?: StartCause | undefined;
     caller?: Caller | undefined;
   },
@@ -72,12 +73,15 @@ export function starting(
 ): Change {
   const moved = advanced(move(machine, "starting", at), at.nowMs);
   const { launchUntilMs: _, restartAtMs: _at, restarts: before, ...rest } = moved;
-  const { vmId, ports, traceId, cause, caller = "user" } = start;
+  const { vmId, ports, traceId, spanId, cause, caller = "user" } = start;
   const restarts = cause === "policy" ? { restarts: countRestart(before, at.nowMs) } : {};
   const startCause = cause === undefined ? {} : { startCause: cause };
   const startCaller = caller === "user" ? {} : { startCaller: caller };
   return {
-    machine: { ...rest, ...restarts, ...startCause, ...startCaller, vmId, ports, lastStartTraceId: traceId },
+    machine: {
+      ...{ ...rest, ...restarts, ...startCause, ...startCaller, vmId, ports },
+      ...{ lastStartTraceId: traceId, lastStartSpanId: spanId },
+    },
   };
 }
 

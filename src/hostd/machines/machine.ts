@@ -56,6 +56,8 @@ export interface Machine {
   readonly vmId?: string;
   readonly lastStartPath: string;
   readonly lastStartTraceId: string;
+  /** The span of that start. Absent when an earlier version of hostd has started it. */
+  readonly lastStartSpanId?: string;
   /** End (wall clock) of the allocation of CPU and memory for the first start. */
   readonly launchUntilMs?: number;
   /** The stop under way; a restarted hostd resumes it. */

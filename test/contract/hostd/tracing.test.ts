@@ -117,7 +117,51 @@ test("a stop has a span with its store, its grace, and its kill when that was ne
     .getFinishedSpans()
     .filter(({ parentSpanContext }) => parentSpanContext?.spanId === stop.spanContext().spanId);
   expect(below.map(({ name }) => name)).toEqual(["hostd.store", "hostd.grace", "hostd.kill"]);
-  expect(stop.attributes).toMatchObject({ "windhover.machine.id": id, "windhover.org": expect.any(String) });
+  expect(stop.attributes).toMatchObject({
+    ...{ "windhover.machine.id": id, "windhover.org": expect.any(String) },
+    "windhover.operation.concurrency": 0,
+  });
+});
+
+test("stops and suspends say how many of their kind were under way when they came", async () => {
+  const ids = [(await host.created()).id, (await host.created()).id, (await host.created()).id];
+  const concurrency = (name: string) =>
+    exporter
+      .getFinishedSpans()
+      .filter((span) => span.name === name)
+      .map(({ attributes }) => Number(attributes["windhover.operation.concurrency"]))
+      .toSorted((a, b) => a - b);
+  await Promise.all(ids.map((id) => host.start(id)));
+  await Promise.all(ids.map((id) => host.suspend(id)));
+  expect(concurrency("hostd.suspend")).toEqual([0, 1, 2]);
+
+  await Promise.all(ids.map((id) => host.start(id)));
+  await Promise.all(ids.map((id) => host.stop(id)));
+  expect(concurrency("hostd.stop")).toEqual([0, 1, 2]);
+
+  exporter.reset();
+  await Promise.all(ids.map((id) => host.start(id)));
+  await host.stop(ids[0] ?? "");
+  expect(concurrency("hostd.stop")).toEqual([0]);
+});
+
+test("a start by the policy links to the start before it", async () => {
+  const { id } = await host.created({
+    exec: ["sim-exit", "1", "sim-run-for", "5"],
+    config: { restart: { policy: "always" } },
+  });
+
+  await host.start(id, { watchMs: 0 });
+
+  const starts = () => exporter.getFinishedSpans().filter(({ name }) => name === "hostd.start");
+  await expect.poll(() => starts().length, { timeout: 20_000 }).toBeGreaterThan(1);
+  const [first, second] = starts();
+  expect(first?.links).toEqual([]);
+  expect(second?.attributes["windhover.start.cause"]).toBe("policy");
+  expect(second?.spanContext().traceId).not.toBe(first?.spanContext().traceId);
+  expect(second?.links.map(({ context }) => [context.traceId, context.spanId])).toEqual([
+    [first?.spanContext().traceId, first?.spanContext().spanId],
+  ]);
 });
 
 test("a start that waits for a slot has a span for that, and one that does not has none", async () => {

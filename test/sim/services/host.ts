@@ -12,6 +12,7 @@ import { StartQueue } from "../../../src/hostd/operations/launch/start-queue.ts"
 import type { Machines, MachinesParts } from "../../../src/hostd/operations/machines.ts";
 import { reconcileAtStart, sweep } from "../../../src/hostd/operations/reconcile.ts";
 import { Teardowns } from "../../../src/hostd/operations/teardowns.ts";
+import { UnderWay } from "../../../src/hostd/operations/under-way.ts";
 import type { Proxies } from "../../../src/hostd/proxies/proxies.ts";
 import { proxyAttachments } from "../../../src/hostd/proxies/service-proxies.ts";
 import type { UsesOptions } from "../../../src/hostd/proxies/uses.ts";
@@ -127,6 +128,7 @@ export class SimHost {
       disk: { space: undefined },
       delivery,
       isBanned: () => false,
+      ...{ stopsUnderWay: new UnderWay(), suspendsUnderWay: new UnderWay() },
       teardowns: new Teardowns(),
       images: this.images.open(life),
       logs: {

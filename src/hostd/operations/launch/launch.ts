@@ -1,6 +1,6 @@
 import { trace } from "@opentelemetry/api";
 import { Fault } from "../../../lib/faults/fault.ts";
-import { type Attributes, attribute, recordSpan, withSpan } from "../../../lib/otel/tracing.ts";
+import { type Attributes, attribute, recordSpan, type Span, withSpan } from "../../../lib/otel/tracing.ts";
 import { abortable } from "../../../lib/runtime/abort.ts";
 import { endsWithin, TimeLimit } from "../../../lib/runtime/wait.ts";
 import type { Ports } from "../../capacity/ports.ts";
@@ -42,9 +42,13 @@ export interface LaunchOptions {
 }
 
 interface Plan extends LaunchOptions {
+  readonly spanId: string;
   readonly vmId: string;
   readonly ports: readonly number[];
 }
+
+/** Why a machine is started again. A schedule begins anew. */
+const GOING_ON: ReadonlySet<StartCause | undefined> = new Set<StartCause>(["policy", "restart", "update"]);
 
 /** Time that an aborted launch has to end. */
 const ABORT_LIMIT_MS = 5_000;
@@ -68,7 +72,9 @@ export async function launch(
 ): Promise<StartResult> {
   const { id } = runtime;
   const previous = runtime.machine.state;
-  return withSpan("hostd.start", { [attribute.machineId]: id }, async (span) => {
+  // What goes on from an earlier start says from which.
+  const links = GOING_ON.has(options.cause) ? [lastStart(runtime.machine)] : [];
+  const start = async (span: Span): Promise<StartResult> => {
     if (span.isRecording()) span.setAttributes(startAttributes(runtime.machine, parts, options));
     const vmId = parts.ids.vm(id);
     const release = await withSpan("hostd.admit", {}, (admitSpan) =>
@@ -78,7 +84,7 @@ export async function launch(
       const confirm = () => confirmPorts(runtime, parts, vmId, signal);
       const hasPorts = runtime.machine.spec.config.services.length > 0;
       const ports = await (hasPorts ? withSpan("hostd.ports", {}, confirm) : confirm());
-      const plan = { ...options, vmId, ports };
+      const plan = { ...options, vmId, ports, spanId: span.spanContext().spanId };
       runtime.launching = vmId;
       const stored = withSpan("hostd.store", {}, () => storeIntent(runtime, plan));
       const vm = await bringUp(runtime, parts, plan, stored, signal);
@@ -91,7 +97,13 @@ export async function launch(
       runtime.launching = undefined;
       release();
     }
-  });
+  };
+  return withSpan("hostd.start", { [attribute.machineId]: id }, start, { links });
+}
+
+/** The traceparent of a machine's last start; empty when there was none. */
+function lastStart({ lastStartTraceId, lastStartSpanId = "" }: Machine): string {
+  return lastStartSpanId === "" ? "" : `00-${lastStartTraceId}-${lastStartSpanId}-01`;
 }
 
 function startAttributes(
@@ -100,9 +112,8 @@ function startAttributes(
   { cause }: LaunchOptions,
 ): Attributes {
   return {
-    ...operationAttributes(machine, hostName),
+    ...operationAttributes(machine, hostName, starts.running + starts.length),
     [attribute.startCause]: cause ?? "call",
-    [attribute.concurrency]: starts.running + starts.length,
   };
 }
 

@@ -9,6 +9,7 @@ import type { SavedVm, Vmm } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
 import { operationAttributes } from "../operation-attributes.ts";
 import type { Guard } from "../requests/request.ts";
+import type { UnderWay } from "../under-way.ts";
 import { neededMb, SAVE_TIMEOUT_MS, saveOptions } from "./saved-vms.ts";
 
 export interface SuspendParts {
@@ -16,6 +17,7 @@ export interface SuspendParts {
   readonly ledger: Pick<Ledger, "allocateSaved" | "setSaved">;
   /** For spans. */
   readonly hostName?: string;
+  readonly suspendsUnderWay: UnderWay;
 }
 
 /**
@@ -36,10 +38,11 @@ export async function suspend(
   why: StopReason,
 ): Promise<Machine> {
   const { id } = runtime;
-  const { vmm, ledger } = parts;
+  const { vmm, ledger, suspendsUnderWay } = parts;
   if (!vmm.save) throw notSupported(id);
-  return withSpan("hostd.suspend", { [attribute.machineId]: id }, async (span) => {
-    if (span.isRecording()) span.setAttributes(operationAttributes(runtime.machine, parts.hostName));
+  const others = suspendsUnderWay.count;
+  const operation = withSpan("hostd.suspend", { [attribute.machineId]: id }, async (span) => {
+    if (span.isRecording()) span.setAttributes(operationAttributes(runtime.machine, parts.hostName, others));
     signal.throwIfAborted();
     ledger.allocateSaved(id, savedMbOf(runtime.machine) + neededMb(runtime.machine));
     try {
@@ -57,6 +60,7 @@ export async function suspend(
     }
     return finish(runtime, parts, signal);
   });
+  return suspendsUnderWay.track(operation);
 }
 
 async function finish(runtime: MachineRuntime, parts: SuspendParts, signal: AbortSignal): Promise<Machine> {

@@ -11,6 +11,7 @@ import type { Vm } from "../../vmm/vmm.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
 import { operationAttributes } from "../operation-attributes.ts";
 import type { StopOptions } from "../requests/request.ts";
+import type { UnderWay } from "../under-way.ts";
 
 export interface StopParts {
   readonly clock: Clock;
@@ -18,6 +19,7 @@ export interface StopParts {
   readonly limits: { readonly graceMs: number; readonly killMs: number };
   /** For spans. */
   readonly hostName?: string;
+  readonly stopsUnderWay: UnderWay;
 }
 
 const NOT_TAKEN_OVER = "it could not be taken over after a restart of the host's daemon";
@@ -69,10 +71,13 @@ export class StopOperation {
    */
   run(): Promise<Machine> {
     const { machine } = this.#runtime;
-    return withSpan("hostd.stop", { [attribute.machineId]: machine.id }, (span) => {
-      if (span.isRecording()) span.setAttributes(operationAttributes(machine, this.#parts.hostName));
+    const { hostName, stopsUnderWay } = this.#parts;
+    const others = stopsUnderWay.count;
+    const stop = withSpan("hostd.stop", { [attribute.machineId]: machine.id }, (span) => {
+      if (span.isRecording()) span.setAttributes(operationAttributes(machine, hostName, others));
       return this.#run();
     });
+    return stopsUnderWay.track(stop);
   }
 
   async #run(): Promise<Machine> {
