@@ -33,6 +33,21 @@ test("percentiles of all starts are exact to a tenth of a percent, though few tr
   }
 });
 
+test("all starts of one command are counted, though they are one trace", () => {
+  using world = new StoreWorld(100);
+  const root = world.ids();
+  const starts = Array.from({ length: 300 }, (_, i) =>
+    world.span(
+      { traceId: root.traceId, spanId: world.ids().spanId },
+      { parent_span_id: root.spanId, duration_us: 5_000 + i },
+    ),
+  );
+  world.add(world.span(root, { name: "hover machine start", duration_us: 900_000 }), ...starts);
+  world.pass(5_000);
+
+  expect(read(world, "hour").reduce((sum, { count }) => sum + count, 0)).toBe(300);
+});
+
 test("outcomes, paths and organisations are counted apart", () => {
   using world = new StoreWorld(20);
   world.start(5_000);

@@ -10,8 +10,11 @@ import type { StoredSummary } from "./rows.ts";
 import { Slowest } from "./slowest.ts";
 import type { Tier } from "./tiers.ts";
 
-/** Operations of one trace; further ones are left out. */
-const MAX_OPERATIONS = 64;
+/**
+ * Operations of one trace; further ones are left out. A command that starts many machines is one
+ * trace, and each of its starts has several of the 5,000 spans that there is room for.
+ */
+const MAX_OPERATIONS = 1_000;
 
 /** A trace whose operations are known. */
 interface Sealed {

@@ -297,6 +297,22 @@ test("a chain of 5,000 spans with names of their own, and 5,000 torn frames, are
   expect(others.length).toBeLessThan(5_000);
 });
 
+test("services may have any names, also those of an object's own parts", () => {
+  const [found] = operations([
+    { id: "op", name: "hostd.start", at: 0, for: 100 },
+    { id: "a", parent: "op", name: "odd", service: "__proto__", at: 0, for: 40 },
+    { id: "b", parent: "op", name: "odd", service: "constructor", at: 40, for: 50 },
+  ]);
+
+  expect(new Map(Object.entries(found?.hops ?? {}))).toEqual(
+    new Map([
+      ["__proto__", 40],
+      ["constructor", 50],
+      ["unexplained", 10],
+    ]),
+  );
+});
+
 test("every hop is named once", () => {
   expect(new Set(HOP_NAMES).size).toBe(HOP_NAMES.length);
 });

@@ -100,10 +100,11 @@ function operationAt(top: Node, kind: Kind, tree: SpanTree): Omit<Operation, "sk
   const frame = below.filter((node) => kindOf(node) === kind);
   if (frame.some(({ span }) => NOTHING_DONE.some((name) => span.attributes[name] === true))) return undefined;
   const facts = new Facts(top, below);
-  const hops: Record<string, number> = {};
+  // A map: a hop may have the name of a service, and that any name.
+  const hops = new Map<string, number>();
   for (const { node, startUs, endUs } of pathOf(top, tree)) {
     const hop = hopOf(node, top);
-    hops[hop] = (hops[hop] ?? 0) + endUs - startUs;
+    hops.set(hop, (hops.get(hop) ?? 0) + endUs - startUs);
   }
   return {
     traceId: top.span.trace_id,
@@ -126,8 +127,8 @@ function operationAt(top: Node, kind: Kind, tree: SpanTree): Omit<Operation, "sk
     concurrency: facts.count("windhover.operation.concurrency", 0),
     poolSize: facts.count("windhover.pool.size", -1),
     refillMs: facts.count("windhover.pool.refill_ms", -1),
-    hops,
-    unexplainedUs: hops[UNEXPLAINED] ?? 0,
+    hops: Object.fromEntries(hops),
+    unexplainedUs: hops.get(UNEXPLAINED) ?? 0,
   };
 }
 

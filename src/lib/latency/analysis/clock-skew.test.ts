@@ -83,6 +83,20 @@ test("spans of one process have one clock, though they call each other", () => {
   expect(times["served own"]).toEqual({ at: 52_000, skewUs: 0 });
 });
 
+test("a call that comes back to the process it began in finds that process's clock as it was", () => {
+  const times = timesOf([
+    { ...CALL, for: 100_000 },
+    { ...served(901_000, 80_000) },
+    { id: "back", parent: "served", service: "hostd", kind: "client", at: 910_000, for: 50_000 },
+    { id: "answered", parent: "back", service: "api", kind: "server", at: 12_000, for: 1_000 },
+    { id: "below", parent: "answered", service: "api", at: 12_200, for: 500 },
+  ]);
+
+  expect(times["served"]?.skewUs).toBe(-890_000);
+  expect(times["answered"]).toEqual({ at: 12_000, skewUs: 0 });
+  expect(times["below"]).toEqual({ at: 12_200, skewUs: 0 });
+});
+
 function served(at: number, duration: number): SpanSketch {
   return { id: "served", parent: "call", service: "hostd", kind: "server", at, for: duration };
 }

@@ -33,7 +33,12 @@ export function skewsOf(
     let skewUs = at ? (skews.get(at.span_id) ?? 0) : 0;
     for (const each of path.reverse()) {
       const parent = parents.get(each.span_id);
-      if (parent && isOther(parent, each)) skewUs += offsets.get(pairOf(parent, each)) ?? 0;
+      if (parent && isOther(parent, each)) {
+        // A call may come back to a process that is further above.
+        const same = sameAbove(parent, each, parents);
+        const offsetUs = offsets.get(pairOf(parent, each)) ?? 0;
+        skewUs = same ? (skews.get(same.span_id) ?? 0) : skewUs + offsetUs;
+      }
       skews.set(each.span_id, skewUs);
     }
   }
@@ -71,6 +76,14 @@ function offsetWithin({ lowUs, highUs }: Bounds): number {
   if (lowUs <= 0 && highUs >= 0) return 0;
   if (highUs === Number.POSITIVE_INFINITY) return lowUs;
   return Math.round((lowUs + highUs) / 2);
+}
+
+/** Returns the nearest ancestor of a span's process, from `parent` on. */
+function sameAbove(parent: Span, span: Span, parents: ReadonlyMap<string, Span>): Span | undefined {
+  for (let at: Span | undefined = parent; at; at = parents.get(at.span_id)) {
+    if (!isOther(at, span)) return at;
+  }
+  return undefined;
 }
 
 function isOther(a: Span, b: Span): boolean {
