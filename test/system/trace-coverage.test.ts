@@ -9,8 +9,8 @@ import { openWorld, type World } from "./world/world.ts";
 const LAUNCH_MS = 40;
 const STARTS = 50;
 const LEAST = 0.95;
-/** Share of a start, as an operation, in which nothing says what ran. */
-const UNEXPLAINED = 0.03;
+/** Share of a start, as an operation, in which nothing says what ran: of half of them, and of nearly all. */
+const UNEXPLAINED = { most: 0.03, nearlyAll: 0.05 };
 
 const API = "windhover.machines.v1.MachinesService/StartMachine";
 const HOSTD = "windhover.hostd.v1.HostService/StartMachine";
@@ -57,7 +57,8 @@ describe("the trace of a start", () => {
     // A loaded machine takes the processor away between two spans now and then, within a hop more often than between hops.
     expect(quantile(calls, 0.1), `of ${calls}`).toBeGreaterThanOrEqual(LEAST);
     expect(quantile(within, 0.5), `of ${within}`).toBeGreaterThanOrEqual(LEAST);
-    expect(quantile(unexplained, 0.5), `of ${unexplained}`).toBeLessThanOrEqual(UNEXPLAINED);
+    expect(quantile(unexplained, 0.5), `of ${unexplained}`).toBeLessThanOrEqual(UNEXPLAINED.most);
+    expect(quantile(unexplained, 0.9), `of ${unexplained}`).toBeLessThanOrEqual(UNEXPLAINED.nearlyAll);
   });
 });
 

@@ -92,6 +92,7 @@ export class SimVmm implements Vmm {
       if (latencyMs > 0) await sleep(latencyMs, signal);
       await this.#untilLet("launch", signal);
       if (this.#fails("launch")) throw new LaunchError("vmm", "injected", "injected failure");
+      const launchedUs = Date.now() * 1_000;
       await untilStored(stored, signal);
       if (script.launchError) throw script.launchError;
       const startedAtUs = Date.now() * 1_000;
@@ -99,7 +100,11 @@ export class SimVmm implements Vmm {
       const resumeFailure = resumeFrom && !resumed ? "there is no such saved VM" : undefined;
       const started = { ...record, ...resumed, startedAtUs };
       this.#files.write(vmId, started);
-      const phases = [{ name: "sim.launch", startUs, endUs: Date.now() * 1_000 }];
+      const phases = [
+        { name: "sim.launch", startUs, endUs: launchedUs },
+        // As of a real VM: it waits until the start is stored.
+        { name: "vmm.run", startUs: launchedUs, endUs: Date.now() * 1_000 },
+      ];
       const vm = new SimVm(vmId, started, phases, this.#files, sink, resumeFailure);
       this.#vms.set(vmId, vm);
       if (!resumed) void writeLines(script.lines, sink);
