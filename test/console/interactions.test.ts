@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import type { Overview } from "../../src/console/answers.ts";
+import type { Overview } from "../../src/console/answers/overview.ts";
 import { Geometry } from "../../src/console/web/heat/geometry.ts";
 import type { Operation } from "../../src/lib/latency/operation.ts";
 import { ROOT } from "../../tools/lib/paths.ts";

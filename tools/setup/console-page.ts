@@ -6,7 +6,11 @@ import { ROOT } from "../lib/paths.ts";
 const SOURCE = join(ROOT, "src/console/web");
 const DIST = join(SOURCE, "dist");
 /** Files outside of `SOURCE` that decide what the bundle is. */
-const OTHERS = ["src/console/answers.ts", "src/lib/latency/operation.ts", "package-lock.json"];
+const OTHERS = [
+  ...globSync("src/console/answers/*.ts", { cwd: ROOT }).sort(),
+  "src/lib/latency/operation.ts",
+  "package-lock.json",
+];
 
 /**
  * Bundles the console's page into `src/console/web/dist`, unless it is up to date; returns whether

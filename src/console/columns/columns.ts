@@ -1,6 +1,6 @@
 import { KINDS, type Kind, type Operation } from "../../lib/latency/operation.ts";
 import type { StoredOperation } from "../../lib/latency/operation-rows.ts";
-import { DIMENSIONS, type Dimension } from "../answers.ts";
+import { DIMENSIONS, type Dimension } from "../answers/operations.ts";
 import { bucketOf } from "./buckets.ts";
 import { Ids } from "./ids.ts";
 import { Interner } from "./interner.ts";

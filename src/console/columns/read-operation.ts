@@ -1,5 +1,5 @@
 import { KINDS, type Operation } from "../../lib/latency/operation.ts";
-import type { Dimension } from "../answers.ts";
+import type { Dimension } from "../answers/operations.ts";
 import type { Ids } from "./ids.ts";
 import type { Interner } from "./interner.ts";
 
@@ -34,10 +34,10 @@ type NumberName =
 export function operationAt(view: View, index: number): Operation {
   const { numbers: n, ids, texts, codes } = view;
   const text = (dimension: Dimension) => texts[dimension].textOf(codes[dimension][index]);
-  const hops: Record<string, number> = {};
+  const hops: [name: string, us: number][] = [];
   for (const [code, times] of view.hops.entries()) {
     const us = times[index] ?? 0;
-    if (us > 0) hops[view.hopNames.textOf(code)] = us;
+    if (us > 0) hops.push([view.hopNames.textOf(code), us]);
   }
   return {
     ...{ traceId: ids.traceId(index), spanId: ids.spanId(index), kind: KINDS[n.kind[index] ?? 0] ?? "start" },
@@ -52,7 +52,7 @@ export function operationAt(view: View, index: number): Operation {
     concurrency: n.concurrency[index] ?? 0,
     poolSize: n.poolSize[index] ?? -1,
     refillMs: n.refillMs[index] ?? -1,
-    hops,
+    hops: Object.fromEntries(hops),
     unexplainedUs: n.unexplainedUs[index] ?? 0,
     skewUs: n.skewUs[index] ?? 0,
     lagMs: n.lagMs[index] ?? 0,

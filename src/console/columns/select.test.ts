@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { DIMENSIONS, type Dimension } from "../answers.ts";
+import { DIMENSIONS, type Dimension } from "../answers/operations.ts";
 import { columnsOf, filterOf, fleetUntilNoon, NOON_MS } from "./operations.fixture.ts";
 import { measured, select } from "./select.ts";
 

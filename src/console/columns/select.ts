@@ -1,5 +1,5 @@
 import { KINDS } from "../../lib/latency/operation.ts";
-import type { Dimension } from "../answers.ts";
+import type { Dimension } from "../answers/operations.ts";
 import type { Filter, Words } from "../parameters/filter.ts";
 import type { Columns } from "./columns.ts";
 

@@ -1,5 +1,6 @@
 import type { LatencyRow as StoredRow } from "../../lib/latency/trace-reader.ts";
-import type { PercentileSeries, Percentiles } from "../answers.ts";
+import type { Percentiles } from "../answers/operations.ts";
+import type { PercentileSeries } from "../answers/overview.ts";
 import type { Filter } from "../parameters/filter.ts";
 import { percentilesOf } from "../statistics/percentiles.ts";
 import { columnOf, timeOf, timeSteps } from "../statistics/time-steps.ts";

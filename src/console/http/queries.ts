@@ -3,7 +3,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { Fault } from "../../lib/faults/fault.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { Concurrency } from "../../lib/limits/concurrency.ts";
-import { type Comparison, DIMENSIONS, type Dimension, type Points } from "../answers.ts";
+import type { Comparison } from "../answers/comparison.ts";
+import { DIMENSIONS, type Dimension, type Points } from "../answers/operations.ts";
 import { measured, select } from "../columns/select.ts";
 import { type Export, exportOf, FORMATS, MAX_EXPORTED } from "../export/export.ts";
 import { collectFilter, type Filter } from "../parameters/filter.ts";
@@ -116,7 +117,7 @@ export function registerQueries(server: FastifyInstance, parts: ConsoleParts, id
     const format = FORMATS.find((each) => each === (parameters.get("format") ?? "json"));
     const violations = new Violations();
     violations.check(format !== undefined, "format", `must be one of ${FORMATS.join(", ")}`);
-    const trace = parameters.get("trace") ?? undefined;
+    const trace = parameters.get("trace")?.toLowerCase();
     violations.check(trace === undefined || /^[0-9a-f]{32}$/.test(trace), "trace", "must be 32 hex digits");
     const filter = collectFilter(parameters, clock.now(), own, "start", violations, "");
     violations.throwIfAny();

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { missing } from "../../lib/auth/claims.ts";
 import { Fault } from "../../lib/faults/fault.ts";
 import { sessionCookie, sessionOf } from "../access/cookie.ts";
-import type { SessionInfo } from "../answers.ts";
+import type { SessionInfo } from "../answers/session.ts";
 import { type ConsoleParts, type Identify, parametersOf } from "./parts.ts";
 
 const linkRequest = z.strictObject({ view: z.string().max(2_048).default("/") });

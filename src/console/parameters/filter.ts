@@ -1,7 +1,7 @@
 import { parseDuration } from "../../lib/config/duration.ts";
 import { Violations } from "../../lib/faults/violations.ts";
 import { KINDS, type Kind } from "../../lib/latency/operation.ts";
-import { DIMENSIONS, type Dimension } from "../answers.ts";
+import { DIMENSIONS, type Dimension } from "../answers/operations.ts";
 import { type Box, readBox, readDurationUs, readInstant } from "./values.ts";
 
 /** Values of a dimension that are wanted, if any, and that are not. */

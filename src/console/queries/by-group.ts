@@ -1,4 +1,5 @@
-import type { Dimension, Latency, Overview, Values } from "../answers.ts";
+import type { Dimension, Latency, Values } from "../answers/operations.ts";
+import type { Overview } from "../answers/overview.ts";
 import { compareBuckets } from "../columns/buckets.ts";
 import { byDimension, type Columns } from "../columns/columns.ts";
 import { Groups } from "../columns/group.ts";

@@ -1,4 +1,4 @@
-import { DIMENSIONS, type Differences } from "../answers.ts";
+import { DIMENSIONS, type Differences } from "../answers/operations.ts";
 import type { Columns } from "../columns/columns.ts";
 import { informationShare } from "../statistics/information.ts";
 

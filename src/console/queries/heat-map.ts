@@ -1,5 +1,5 @@
 import type { Mark } from "../../lib/latency/operation.ts";
-import type { HeatMap } from "../answers.ts";
+import type { HeatMap } from "../answers/overview.ts";
 import type { Columns } from "../columns/columns.ts";
 import type { Filter } from "../parameters/filter.ts";
 import { columnOf, timeOf, timeSteps } from "../statistics/time-steps.ts";

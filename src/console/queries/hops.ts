@@ -1,4 +1,4 @@
-import type { HopShares } from "../answers.ts";
+import type { HopShares } from "../answers/panels.ts";
 import type { Columns } from "../columns/columns.ts";
 import { rankOf } from "../statistics/percentiles.ts";
 import { quickSelect } from "../statistics/quick-select.ts";

@@ -1,4 +1,4 @@
-import type { HostRow } from "../answers.ts";
+import type { HostRow } from "../answers/panels.ts";
 import type { Columns } from "../columns/columns.ts";
 import { Groups } from "../columns/group.ts";
 import { medianOf, percentilesAt } from "../statistics/percentiles.ts";

@@ -1,4 +1,5 @@
-import type { PathShare, Percentiles } from "../answers.ts";
+import type { Percentiles } from "../answers/operations.ts";
+import type { PathShare } from "../answers/panels.ts";
 import type { Columns } from "../columns/columns.ts";
 import { Groups } from "../columns/group.ts";
 import { percentilesAt } from "../statistics/percentiles.ts";

@@ -1,5 +1,5 @@
 import { KINDS } from "../../lib/latency/operation.ts";
-import type { Objective } from "../answers.ts";
+import type { Objective } from "../answers/overview.ts";
 import type { Columns } from "../columns/columns.ts";
 import { select } from "../columns/select.ts";
 import { countsFor } from "../counts/latency-counts.ts";

@@ -1,6 +1,6 @@
 import { HOP_NAMES } from "../../lib/latency/analysis/hops.ts";
 import type { Mark } from "../../lib/latency/operation.ts";
-import type { Cost, Overview } from "../answers.ts";
+import type { Cost, Overview } from "../answers/overview.ts";
 import type { Columns } from "../columns/columns.ts";
 import { measured, select } from "../columns/select.ts";
 import { countsFor } from "../counts/latency-counts.ts";

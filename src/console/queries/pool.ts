@@ -1,4 +1,4 @@
-import type { Pool } from "../answers.ts";
+import type { Pool } from "../answers/panels.ts";
 import type { Columns } from "../columns/columns.ts";
 import type { Filter } from "../parameters/filter.ts";
 import { percentilesOf } from "../statistics/percentiles.ts";

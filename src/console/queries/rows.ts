@@ -1,4 +1,4 @@
-import type { Row } from "../answers.ts";
+import type { Row } from "../answers/operations.ts";
 import type { Columns } from "../columns/columns.ts";
 import { rankOf } from "../statistics/percentiles.ts";
 

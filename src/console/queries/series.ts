@@ -1,4 +1,5 @@
-import type { Overview, PercentileSeries, Percentiles } from "../answers.ts";
+import type { Percentiles } from "../answers/operations.ts";
+import type { Overview, PercentileSeries } from "../answers/overview.ts";
 import type { Columns } from "../columns/columns.ts";
 import { Groups } from "../columns/group.ts";
 import type { Filter } from "../parameters/filter.ts";

@@ -1,6 +1,6 @@
 import { pathOf } from "../../lib/latency/analysis/critical-path.ts";
 import { type Node, treeOf } from "../../lib/latency/analysis/span-tree.ts";
-import type { Flame } from "../answers.ts";
+import type { Flame } from "../answers/traces.ts";
 import type { Columns } from "../columns/columns.ts";
 import type { TraceSource } from "../source.ts";
 

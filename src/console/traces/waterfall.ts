@@ -1,7 +1,7 @@
 import { pathOf } from "../../lib/latency/analysis/critical-path.ts";
 import { hopOf } from "../../lib/latency/analysis/hops.ts";
 import { type Node, type SpanTree, treeOf } from "../../lib/latency/analysis/span-tree.ts";
-import type { Waterfall, WaterfallSpan } from "../answers.ts";
+import type { Waterfall, WaterfallSpan } from "../answers/traces.ts";
 import type { Columns } from "../columns/columns.ts";
 import { measured, select } from "../columns/select.ts";
 import type { Filter } from "../parameters/filter.ts";

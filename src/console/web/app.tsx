@@ -1,6 +1,6 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { Overview } from "../answers.ts";
+import type { Overview } from "../answers/overview.ts";
 import { FilterBar } from "./bar/filters.tsx";
 import { Headline } from "./bar/headline.tsx";
 import { Nothing } from "./bar/nothing.tsx";
@@ -21,7 +21,7 @@ import { FailedPanel, WorstPanel } from "./panels/rows.tsx";
 import { announcement } from "./state/announcement.ts";
 import { view } from "./state/location.ts";
 import { isStale, overview } from "./state/queries.ts";
-import { Trace } from "./trace/trace.tsx";
+import { Trace } from "./pages/trace/trace.tsx";
 
 export function App() {
   const { page, isLive, trace, kind } = view.value;
@@ -36,10 +36,10 @@ export function App() {
         <main id="main" tabIndex={-1}>
           {page === "overview" && <OverviewPage noun={kind} />}
           {page === "flame" && (
-            <Lazy load={() => import("./flame/flame.tsx").then((all) => all.FlamePage)} noun={kind} />
+            <Lazy load={() => import("./pages/flame/flame.tsx").then((all) => all.FlamePage)} noun={kind} />
           )}
           {page === "compare" && (
-            <Lazy load={() => import("./compare/compare.tsx").then((all) => all.Compare)} noun={kind} />
+            <Lazy load={() => import("./pages/compare/compare.tsx").then((all) => all.Compare)} noun={kind} />
           )}
         </main>
         {isLive && <LivePanel noun={kind} />}

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { DIMENSIONS, type Dimension } from "../../answers.ts";
+import { DIMENSIONS, type Dimension } from "../../answers/operations.ts";
 import { count } from "../format/format.ts";
 import { describeBox } from "../heat/describe.ts";
 import { nameOf } from "../heat/differences.tsx";

@@ -1,4 +1,6 @@
-import type { Differences, HopShares, Overview } from "../../answers.ts";
+import type { Differences } from "../../answers/operations.ts";
+import type { Overview } from "../../answers/overview.ts";
+import type { HopShares } from "../../answers/panels.ts";
 import { count, duration, share } from "../format/format.ts";
 import { nameOf } from "../heat/differences.tsx";
 import { go, toggled, view } from "../state/location.ts";

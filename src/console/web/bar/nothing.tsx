@@ -1,4 +1,4 @@
-import type { Overview } from "../../answers.ts";
+import type { Overview } from "../../answers/overview.ts";
 import { count } from "../format/format.ts";
 import { ago } from "../format/time.ts";
 import { Copy } from "../parts/copy.tsx";

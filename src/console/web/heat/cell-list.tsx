@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Points } from "../../answers.ts";
+import type { Points } from "../../answers/operations.ts";
 import { counted, duration } from "../format/format.ts";
 import { exactClock } from "../format/time.ts";
 import { Icon } from "../parts/icons.tsx";

@@ -1,4 +1,4 @@
-import type { Differences } from "../../answers.ts";
+import type { Differences } from "../../answers/operations.ts";
 import { count, share } from "../format/format.ts";
 import { Empty, Panel } from "../parts/panel.tsx";
 import { Table } from "../parts/table.tsx";

@@ -1,4 +1,4 @@
-import type { Row } from "../../answers.ts";
+import type { Row } from "../../answers/operations.ts";
 import { tick } from "../format/format.ts";
 import { timeTick } from "../format/time.ts";
 import { color, pathColorName } from "../parts/colors.ts";

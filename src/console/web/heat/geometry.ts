@@ -1,4 +1,4 @@
-import type { HeatMap } from "../../answers.ts";
+import type { HeatMap } from "../../answers/overview.ts";
 import type { Box } from "../state/view.ts";
 
 /** A column and a row of the heat map. Row -1 is the band of failures. */

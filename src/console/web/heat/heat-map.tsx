@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { HeatMap as Heat, Row } from "../../answers.ts";
+import type { Row } from "../../answers/operations.ts";
+import type { HeatMap as Heat } from "../../answers/overview.ts";
 import { useSize } from "../parts/use-size.ts";
 import { announcement } from "../state/announcement.ts";
 import { go, view } from "../state/location.ts";

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
-import type { HeatMap as Heat, Overview, Row } from "../../answers.ts";
+import type { Row } from "../../answers/operations.ts";
+import type { HeatMap as Heat, Overview } from "../../answers/overview.ts";
 import { count, duration } from "../format/format.ts";
 import { clock } from "../format/time.ts";
 import { Icon } from "../parts/icons.tsx";

@@ -1,5 +1,5 @@
 import { effect, signal } from "@preact/signals";
-import type { Row } from "../../answers.ts";
+import type { Row } from "../../answers/operations.ts";
 import { reload } from "../state/load.ts";
 import { parameters, view } from "../state/location.ts";
 

@@ -1,4 +1,4 @@
-import type { Overview } from "../../answers.ts";
+import type { Overview } from "../../answers/overview.ts";
 import { count, duration, tick } from "../format/format.ts";
 import { Empty, Panel } from "../parts/panel.tsx";
 import { durationTicks } from "../parts/scale.ts";

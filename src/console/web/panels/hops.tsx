@@ -1,4 +1,4 @@
-import type { HopShares } from "../../answers.ts";
+import type { HopShares } from "../../answers/panels.ts";
 import { count, duration, relativeChange, share } from "../format/format.ts";
 import { BarHead, Meter, Stack } from "../parts/bar.tsx";
 import { nameHops } from "../parts/colors.ts";

@@ -1,4 +1,4 @@
-import type { HostRow } from "../../answers.ts";
+import type { HostRow } from "../../answers/panels.ts";
 import { count, duration, times } from "../format/format.ts";
 import { Empty, Panel } from "../parts/panel.tsx";
 import { HopMark } from "../parts/swatch.tsx";

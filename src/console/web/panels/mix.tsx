@@ -1,4 +1,4 @@
-import type { PathShare } from "../../answers.ts";
+import type { PathShare } from "../../answers/panels.ts";
 import { count, duration, share } from "../format/format.ts";
 import { BarHead, Meter } from "../parts/bar.tsx";
 import { Empty, Panel } from "../parts/panel.tsx";

@@ -1,4 +1,4 @@
-import type { Objective } from "../../answers.ts";
+import type { Objective } from "../../answers/overview.ts";
 import { count, duration, share, tick } from "../format/format.ts";
 import { pathLabel } from "../parts/colors.ts";
 import { go } from "../state/location.ts";

@@ -1,6 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import type uPlot from "uplot";
-import type { Overview, PercentileSeries, Percentiles } from "../../answers.ts";
+import type { Percentiles } from "../../answers/operations.ts";
+import type { Overview, PercentileSeries } from "../../answers/overview.ts";
 import { count, duration } from "../format/format.ts";
 import { clock, timeTick } from "../format/time.ts";
 import { color } from "../parts/colors.ts";

@@ -1,6 +1,6 @@
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
-import type { Overview } from "../../answers.ts";
+import type { Overview } from "../../answers/overview.ts";
 import { count, duration, share } from "../format/format.ts";
 import { clock } from "../format/time.ts";
 import { color } from "../parts/colors.ts";

@@ -1,4 +1,4 @@
-import type { Row } from "../../answers.ts";
+import type { Row } from "../../answers/operations.ts";
 import { duration, times } from "../format/format.ts";
 import { ago, exactClock } from "../format/time.ts";
 import { Stack } from "../parts/bar.tsx";

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
-import type { Dimension } from "../../answers.ts";
+import type { Dimension } from "../../answers/operations.ts";
 import { latencyCommand } from "../state/command.ts";
 import { view } from "../state/location.ts";
 import { isStale } from "../state/queries.ts";

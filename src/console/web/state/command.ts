@@ -1,4 +1,4 @@
-import { DIMENSIONS, type Dimension } from "../../answers.ts";
+import { DIMENSIONS, type Dimension } from "../../answers/operations.ts";
 import { type Box, EMPTY_FILTER, type Filter } from "./view.ts";
 
 /** Names of options that are not those of the parameters. */

@@ -1,5 +1,5 @@
 import { computed, signal } from "@preact/signals";
-import type { Dimension } from "../../answers.ts";
+import type { Dimension } from "../../answers/operations.ts";
 import { EMPTY_FILTER, type Filter, readView, type View, writeFilter, writeView } from "./view.ts";
 
 /** What the page shows now, as its URL says. */

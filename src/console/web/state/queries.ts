@@ -1,5 +1,8 @@
 import { computed } from "@preact/signals";
-import type { Comparison, Differences, Flame, Overview, Points, Values, Waterfall } from "../../answers.ts";
+import type { Comparison } from "../../answers/comparison.ts";
+import type { Differences, Points, Values } from "../../answers/operations.ts";
+import type { Overview } from "../../answers/overview.ts";
+import type { Flame, Waterfall } from "../../answers/traces.ts";
 import { load } from "./load.ts";
 import { parameters, view } from "./location.ts";
 import { type Box, EMPTY_FILTER, writeFilter } from "./view.ts";

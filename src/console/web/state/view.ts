@@ -1,5 +1,5 @@
 import { KINDS, type Kind } from "../../../lib/latency/operation.ts";
-import { DIMENSIONS, type Dimension } from "../../answers.ts";
+import { DIMENSIONS, type Dimension } from "../../answers/operations.ts";
 
 /** A part of the heat map. */
 export interface Box {

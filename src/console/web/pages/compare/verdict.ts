@@ -1,5 +1,5 @@
-import type { Comparison } from "../../answers.ts";
-import { duration, probability } from "../format/format.ts";
+import type { Comparison } from "../../../answers/comparison.ts";
+import { duration, probability } from "../../format/format.ts";
 
 /** What the rank test says, in words. */
 export interface Verdict {

@@ -1,11 +1,11 @@
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
-import type { Comparison } from "../../answers.ts";
-import { duration, share } from "../format/format.ts";
-import { color } from "../parts/colors.ts";
-import { Panel } from "../parts/panel.tsx";
-import { axis, durationAxis, durationScale, Plot } from "../parts/plot.tsx";
-import { Table } from "../parts/table.tsx";
+import type { Comparison } from "../../../answers/comparison.ts";
+import { duration, share } from "../../format/format.ts";
+import { color } from "../../parts/colors.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { axis, durationAxis, durationScale, Plot } from "../../parts/plot.tsx";
+import { Table } from "../../parts/table.tsx";
 
 /** Which share of each set took at most how long. */
 export function Distribution({

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
-import { clock } from "../format/time.ts";
-import { go, view } from "../state/location.ts";
-import { overview, values } from "../state/queries.ts";
+import { clock } from "../../format/time.ts";
+import { go, view } from "../../state/location.ts";
+import { overview, values } from "../../state/queries.ts";
 import { aroundInstant, byValues, periodOf, type Sets, withPeriodBefore } from "./sets.ts";
 
 const DIMENSIONS = ["host", "version", "image", "path", "size"] as const;

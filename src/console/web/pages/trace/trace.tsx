@@ -1,14 +1,15 @@
 import { useEffect, useRef } from "preact/hooks";
-import type { Waterfall as Answer, Row } from "../../answers.ts";
-import { Trouble } from "../bar/trouble.tsx";
-import { duration, times } from "../format/format.ts";
-import { dayAndClock, exactClock } from "../format/time.ts";
-import { Stack } from "../parts/bar.tsx";
-import { Copy } from "../parts/copy.tsx";
-import { Icon } from "../parts/icons.tsx";
-import { HopMark, PathMark } from "../parts/swatch.tsx";
-import { go, toggled, view } from "../state/location.ts";
-import { waterfall } from "../state/queries.ts";
+import type { Row } from "../../../answers/operations.ts";
+import type { Waterfall as Answer } from "../../../answers/traces.ts";
+import { Trouble } from "../../bar/trouble.tsx";
+import { duration, times } from "../../format/format.ts";
+import { dayAndClock, exactClock } from "../../format/time.ts";
+import { Stack } from "../../parts/bar.tsx";
+import { Copy } from "../../parts/copy.tsx";
+import { Icon } from "../../parts/icons.tsx";
+import { HopMark, PathMark } from "../../parts/swatch.tsx";
+import { go, toggled, view } from "../../state/location.ts";
+import { waterfall } from "../../state/queries.ts";
 import { Waterfall } from "./waterfall.tsx";
 
 /** The waterfall of one trace, beside the page. */

@@ -1,7 +1,7 @@
-import type { WaterfallSpan } from "../../answers.ts";
-import { change, duration } from "../format/format.ts";
-import { follow } from "../panels/hops.tsx";
-import { go, urlOf } from "../state/location.ts";
+import type { WaterfallSpan } from "../../../answers/traces.ts";
+import { change, duration } from "../../format/format.ts";
+import { follow } from "../../panels/hops.tsx";
+import { go, urlOf } from "../../state/location.ts";
 
 /** What a span says: times, attributes, events, links. */
 export function SpanDetails({ span }: { readonly span: WaterfallSpan }) {

@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Flame } from "../../answers.ts";
-import { Trouble } from "../bar/trouble.tsx";
-import { counted, duration, share } from "../format/format.ts";
-import { Empty, Panel } from "../parts/panel.tsx";
-import { Table } from "../parts/table.tsx";
-import { flame } from "../state/queries.ts";
+import type { Flame } from "../../../answers/traces.ts";
+import { Trouble } from "../../bar/trouble.tsx";
+import { counted, duration, share } from "../../format/format.ts";
+import { Empty, Panel } from "../../parts/panel.tsx";
+import { Table } from "../../parts/table.tsx";
+import { flame } from "../../state/queries.ts";
 import { type Drawing, draw } from "./draw.ts";
 
 /** Critical paths of all that match, merged by name. */

@@ -1,7 +1,7 @@
 import { useMemo, useRef, useState } from "preact/hooks";
-import type { Waterfall as Answer, WaterfallSpan } from "../../answers.ts";
-import { duration, tick } from "../format/format.ts";
-import { hopColorName } from "../parts/colors.ts";
+import type { Waterfall as Answer, WaterfallSpan } from "../../../answers/traces.ts";
+import { duration, tick } from "../../format/format.ts";
+import { hopColorName } from "../../parts/colors.ts";
 import { SpanDetails } from "./details.tsx";
 
 /** Spans shown at once; the rest by a button. */

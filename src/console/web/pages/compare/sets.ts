@@ -1,5 +1,5 @@
-import { readDuration } from "../format/time.ts";
-import { EMPTY_FILTER, type Filter, readFilter, writeFilter } from "../state/view.ts";
+import { readDuration } from "../../format/time.ts";
+import { EMPTY_FILTER, type Filter, readFilter, writeFilter } from "../../state/view.ts";
 
 /** Two sets of operations to compare: parameters, URL-encoded. */
 export interface Sets {

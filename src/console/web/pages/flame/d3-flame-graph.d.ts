@@ -1,6 +1,6 @@
 /** The part of d3-flame-graph that the page uses; it comes without types. */
 declare module "d3-flame-graph" {
-  type Frame = { data: import("../../answers.ts").Flame; highlight?: boolean };
+  type Frame = { data: import("../../../answers/traces.ts").Flame; highlight?: boolean };
 
   interface FlameGraph {
     (selection: unknown): void;

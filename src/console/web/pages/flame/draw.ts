@@ -1,8 +1,8 @@
 import flamegraph from "d3-flame-graph";
 import { select } from "d3-selection";
-import type { Flame } from "../../answers.ts";
-import { duration, share } from "../format/format.ts";
-import { color } from "../parts/colors.ts";
+import type { Flame } from "../../../answers/traces.ts";
+import { duration, share } from "../../format/format.ts";
+import { color } from "../../parts/colors.ts";
 
 /** A flame graph on the page. */
 export interface Drawing {
