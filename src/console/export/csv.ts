@@ -41,8 +41,8 @@ function line(cells: readonly (string | number)[]): string {
   return `${cells.map((cell) => (typeof cell === "number" ? String(cell) : textCell(cell))).join(",")}\r\n`;
 }
 
-/** Spreadsheets compute texts that begin like a formula: an apostrophe keeps them texts. */
+/** Spreadsheets compute texts that begin like a formula, some also in full width: an apostrophe keeps them texts. */
 function textCell(text: string): string {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  const safe = /^[=+\-@＝＋－＠\t\r\n]/.test(text) ? `'${text}` : text;
   return /[",\r\n']/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

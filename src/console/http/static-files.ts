@@ -61,7 +61,7 @@ export class StaticFiles {
   answer(path: string, accepted: string, knownEtag: string | undefined): StaticAnswer | undefined {
     const file = this.#files.get(path === "/" ? "/index.html" : path);
     if (!file) return undefined;
-    const codings = new Set(accepted.split(",").map((each) => each.split(";")[0]?.trim()));
+    const codings = acceptedCodings(accepted);
     const coding = [...file.coded.keys()].find((each) => codings.has(each));
     const headers = {
       "content-type": file.type,
@@ -74,6 +74,16 @@ export class StaticFiles {
     if (coding === undefined || !body) return { status: 200, headers, body: file.plain };
     return { status: 200, headers: { ...headers, "content-encoding": coding }, body };
   }
+}
+
+/** Reads the names in `Accept-Encoding`, those with a weight of nought left out. */
+function acceptedCodings(header: string): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const each of header.toLowerCase().split(",")) {
+    const [name = "", ...parameters] = each.split(";").map((part) => part.trim());
+    if (!parameters.some((part) => /^q=0(?:\.0*)?$/.test(part))) found.add(name);
+  }
+  return found;
 }
 
 function namesIn(folder: string): string[] {

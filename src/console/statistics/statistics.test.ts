@@ -106,6 +106,54 @@ describe("the rank test", () => {
   });
 });
 
+describe("the probability of the rank test", () => {
+  test("is, for few values, the share of all orders in which the sides lie at least as far apart", () => {
+    const side = fc.integer({ min: 1, max: 5 });
+    fc.assert(
+      fc.property(side, side, fc.nat(), (n, m, seed) => {
+        const orders = choices(n + m, n).map((of) => ({ of, u: pairsOf(of, n + m) }));
+        const chosen = orders[seed % orders.length];
+        const distance = (u: number) => Math.abs(u - (n * m) / 2);
+        const far = orders.filter(({ u }) => distance(u) >= distance(chosen?.u ?? 0)).length;
+        const a = chosen?.of ?? [];
+        const b = Array.from({ length: n + m }, (_, i) => i).filter((i) => !a.includes(i));
+
+        expect(rankTest(a, b).p).toBeCloseTo(far / orders.length, 10);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("is small seldom when nothing differs, as often as it says", () => {
+    let seed = 1;
+    const random = () => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return Math.floor((seed / 2_147_483_647) * 10_000);
+    };
+    const sample = () => ascending(Array.from({ length: 40 }, random));
+    const ps = Array.from({ length: 2_000 }, () => rankTest(sample(), sample()).p);
+
+    for (const level of [0.01, 0.05, 0.5]) {
+      const share = ps.filter((p) => p < level).length / ps.length;
+      expect(Math.abs(share - level)).toBeLessThan(4 * Math.sqrt((level * (1 - level)) / ps.length));
+    }
+  });
+});
+
+/** All ways to choose so many of the numbers below `all`. */
+function choices(all: number, count: number, from = 0): number[][] {
+  if (count === 0) return [[]];
+  return Array.from({ length: Math.max(0, all - from) }, (_, i) => from + i).flatMap((first) =>
+    choices(all, count - 1, first + 1).map((rest) => [first, ...rest]),
+  );
+}
+
+/** Pairs in which one of the others is above one of `of`. */
+function pairsOf(of: readonly number[], all: number): number {
+  const others = Array.from({ length: all }, (_, i) => i).filter((i) => !of.includes(i));
+  return others.reduce((sum, each) => sum + of.filter((one) => one < each).length, 0);
+}
+
 describe("the shift", () => {
   test("is the median of all differences, and its interval their order statistics", () => {
     const a = Array.from({ length: 60 }, (_, i) => (i * 37) % 101);

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DIMENSIONS } from "../../../src/console/answers.ts";
+import { DIMENSIONS } from "../../../src/console/answers/operations.ts";
 import { bearer } from "../traces/support.ts";
 import { json, rawRequest, recent, spanOf, startTestConsole, type TestConsole } from "./support.ts";
 
@@ -295,5 +295,15 @@ describe("the page", () => {
     expect(part.headers.get("content-encoding")).toBe("br");
     expect(await part.text()).toMatch(/^console\.log\(1+\)$/);
     expect(again.status).toBe(304);
+  });
+
+  test.each([
+    ["gzip, br;q=0", "gzip"],
+    ["BR;q=0.0, gzip;q=0", null],
+    ["identity", null],
+  ])("is not sent in codings that the browser refuses: %s", async (accepted, coding) => {
+    const part = await console.get("/assets/main-ABCD2345.js", undefined, { "accept-encoding": accepted });
+
+    expect(part.headers.get("content-encoding")).toBe(coding);
   });
 });
