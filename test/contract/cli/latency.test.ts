@@ -9,11 +9,14 @@ const SLOW = Array.from({ length: 20 }, (_, i) =>
   recent({ durationUs: 50_000 + i, host: "h2", hops: { claim: 30_000, "disk swap": 20_000 } }),
 );
 
+/** Names come from images and services, which may be anybody's. */
+const ODD = recent({ kind: "stop", image: "evil\x1b[31m red\x07beep\x1b[0m", hops: { "x\x1b]0;y\x07": 9 } });
+
 let console: TestConsole;
 let home: Home;
 
 beforeAll(async () => {
-  console = await startTestConsole([...QUICK, ...SLOW, recent({ reason: "HOST_FULL" })]);
+  console = await startTestConsole([...QUICK, ...SLOW, recent({ reason: "HOST_FULL" }), ODD]);
   home = await makeHome({ api: "127.0.0.1:1", console: `127.0.0.1:${console.port}` });
 });
 afterAll(async () => {
@@ -46,6 +49,14 @@ describe("hover latency", () => {
       all: { count: 20, p50: 50_009 },
       url: `${console.url}/?host=h2`,
     });
+  });
+
+  test("writes values without what a terminal would obey", async () => {
+    const { out } = await home.within("latency", "--kind", "stop", "--by", "image");
+
+    expect(out).toContain("evil red beep");
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: it looks for them
+    expect(out).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
   });
 
   test("says of each wrong flag what would be right", async () => {

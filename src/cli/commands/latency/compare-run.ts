@@ -1,6 +1,7 @@
 import { type Column, table } from "../../render/table.ts";
 import { span } from "../../render/time.ts";
 import type { Session } from "../../session/session.ts";
+import { harmless } from "../../session/terminal.ts";
 import { UsageError } from "../../session/usage-error.ts";
 import { askConsole } from "./console-client.ts";
 import { type LatencyFlags, parametersOf } from "./flags.ts";
@@ -61,7 +62,7 @@ export async function compareLatency(
   const rows = hops
     .slice(0, SHOWN_HOPS)
     .map(({ hop, a_us, b_us, p }) => [
-      ...[hop, time(a_us), time(b_us), signed(b_us - a_us)],
+      ...[harmless(hop), time(a_us), time(b_us), signed(b_us - a_us)],
       p < 0.001 ? "< 0.001" : p.toFixed(3),
     ]);
   session.printLines([

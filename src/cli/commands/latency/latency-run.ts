@@ -1,6 +1,7 @@
 import { type Column, table } from "../../render/table.ts";
 import { span } from "../../render/time.ts";
 import type { Session } from "../../session/session.ts";
+import { harmless } from "../../session/terminal.ts";
 import { askConsole } from "./console-client.ts";
 import { type LatencyFlags, parametersOf } from "./flags.ts";
 
@@ -34,7 +35,9 @@ export async function showLatency(session: Session, _args: [], flags: LatencyFla
   const answer = (await askConsole(session, `/api/latency?${asked}`)) as Latency;
   if (session.json) return session.printJson({ ...answer, url });
   const { groups, all } = answer;
-  const rows = groups.map((group) => [group.value || "-", ...cells(group), group.dominant]);
+  const rows = groups.map((group) => [
+    ...[harmless(group.value) || "-", ...cells(group), harmless(group.dominant)],
+  ]);
   const title = (flags.by ?? "").toUpperCase();
   const columns: readonly Column[] =
     flags.by === undefined
