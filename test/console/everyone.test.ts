@@ -127,9 +127,10 @@ describe("when there is nothing to show, the next step is named", () => {
   });
 
   test("while the console does not answer", async () => {
-    const { page } = await openPage(browser, world, `/?${world.hour}`);
+    await using ended = await startWorld(50);
+    const { page } = await openPage(browser, ended, `/?${ended.hour}`);
     await settled(page);
-    await world.stop();
+    await ended.stop();
     await page.getByRole("button", { name: "Load again" }).click();
     await page.getByRole("heading", { name: "The console does not answer" }).waitFor();
 

@@ -259,7 +259,7 @@ test("critical paths are merged into a flame graph that keys can widen", async (
   await frame.focus();
   await expect
     .poll(() => page.locator(".flame-details").innerText())
-    .toMatch(/^vmm\.swap: [\d.]+ ms, [\d.]+ % of the mean/);
+    .toMatch(/^vmm\.swap: [\d.]+ (?:ms|µs), [\d.]+ % of the mean/);
   const width = async () => (await frame.boundingBox())?.width ?? 0;
   const before = await width();
   await page.keyboard.press("Enter");

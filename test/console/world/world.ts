@@ -14,7 +14,7 @@ import { temporaryFolder } from "../../support/temporary.ts";
 import { type Recording, record } from "../recording/recording.ts";
 
 /** A console over a recording, as a fleet has one. */
-export interface World {
+export interface World extends AsyncDisposable {
   readonly database: TraceDatabase;
   readonly recording: Recording;
   /** End of the recording, an hour after its begin. */
@@ -72,8 +72,13 @@ export async function startWorld(traces: number, { stored = traces }: WorldOptio
     await running.close();
     source.close();
   };
+  const close = async () => {
+    await stop();
+    database.close();
+    scratch.remove();
+  };
   return {
-    ...{ database, recording, endMs, stop },
+    ...{ database, recording, endMs, stop, close },
     hour: `since=${endMs - HOUR_MS}&until=${endMs}`,
     operations: (kind = "start") => recording.operations.filter((each) => each.kind === kind),
     link: async (view) => {
@@ -85,11 +90,7 @@ export async function startWorld(traces: number, { stored = traces }: WorldOptio
       const { url: link } = (await answer.json()) as { url: string };
       return link;
     },
-    close: async () => {
-      await stop();
-      database.close();
-      scratch.remove();
-    },
+    [Symbol.asyncDispose]: close,
   };
 }
 
