@@ -56,15 +56,27 @@ export async function runHttpCheck(
 }
 
 function optionsOf(check: HttpCheck, port: number, signal: AbortSignal): RequestOptions {
-  const headers: Record<string, string | readonly string[]> = { "user-agent": "windhover-check" };
-  for (const { name, values } of check.headers)
-    headers[name.toLowerCase()] = values[1] ? values : (values[0] ?? "");
+  const values = new Map([["user-agent", ["windhover-check"]]]);
+  for (const header of check.headers) {
+    const name = header.name.toLowerCase();
+    const before = name === "user-agent" ? [] : (values.get(name) ?? []);
+    values.set(name, [...before, ...header.values.map(encoded)]);
+  }
+  // Node takes no list for some of those that are there once.
+  const headers = Object.fromEntries(
+    [...values].map(([name, each]) => [name, each[1] === undefined ? (each[0] ?? "") : each]),
+  );
   return {
     ...{ host: "127.0.0.1", port, method: check.method, path: check.path, headers, signal, agent: false },
     ...(check.isTls
       ? { servername: check.serverName, rejectUnauthorized: !check.acceptsAnyCertificate }
       : {}),
   } as RequestOptions;
+}
+
+/** Node writes headers byte by byte, and refuses characters that have no byte: UTF-8 has them. */
+function encoded(value: string): string {
+  return Buffer.from(value).toString("latin1");
 }
 
 async function judge(check: HttpCheck, response: IncomingMessage): Promise<CheckResult> {

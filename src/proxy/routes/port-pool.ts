@@ -97,6 +97,11 @@ function routed(service: ServiceRoute, port: PortRoute): RoutedService {
   return {
     ...{ internalPort, concurrency, wakeTimeoutMs, forceHttps, tls, proxyProto },
     handlers: new Set(port.handlers),
-    http: { ...port.http, responseHeaders: new Map(port.http.responseHeaders) },
+    http: { ...port.http, responseHeaders: new Map(port.http.responseHeaders.map(encoded)) },
   };
+}
+
+/** Node writes headers byte by byte, and refuses characters that have no byte: UTF-8 has them. */
+function encoded([name, value]: readonly [name: string, value: string]): readonly [string, string] {
+  return [name, Buffer.from(value).toString("latin1")];
 }

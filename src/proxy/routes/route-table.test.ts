@@ -55,6 +55,19 @@ describe("a port of an app", () => {
     expect(table.pool("web", 81)).toBeUndefined();
   });
 
+  test("has headers of answers in UTF-8, byte by byte as Node writes them", () => {
+    const service = serviceRoute();
+    const ports = service.ports.map((port) => ({
+      ...port,
+      http: { ...port.http, responseHeaders: [["x-name", "ü €"] as const] },
+    }));
+    table.replace(routesOf(machineRoute("a", { services: [{ ...service, ports }] })));
+
+    const value = table.pool("web", 80)?.target.service.http.responseHeaders.get("x-name") ?? "";
+
+    expect(Buffer.from(value, "latin1").toString()).toBe("ü €");
+  });
+
   test("of a range is the app's that had it first, until it has gone", () => {
     table.replace({
       ...routesOf(machineRoute("a", { app: "web", services: [raw(5_000, 5_010)] })),
