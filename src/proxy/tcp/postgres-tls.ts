@@ -6,6 +6,8 @@ const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 /** The same for encryption by GSSAPI, which a client asks for before TLS. */
 const GSS_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x30]);
 const TIMEOUT_MS = 15_000;
+/** Type of the first record of TLS, which clients since Postgres 17 may begin with at once. */
+const HANDSHAKE = 22;
 
 /**
  * Agrees to TLS as Postgres does.
@@ -15,8 +17,9 @@ const TIMEOUT_MS = 15_000;
 export function agreeToPostgresTls(socket: Socket, begin: () => void): void {
   peek(socket, TIMEOUT_MS, requestOf, (request) => {
     // What was read is put back, and taken here.
-    if (request !== "other") socket.read(SSL_REQUEST.length);
-    if (request === "tls") {
+    if (request === "tls" || request === "gss") socket.read(SSL_REQUEST.length);
+    if (request === "direct") begin();
+    else if (request === "tls") {
       socket.write("S");
       begin();
     } else if (request === "gss") {
@@ -29,7 +32,8 @@ export function agreeToPostgresTls(socket: Socket, begin: () => void): void {
   });
 }
 
-function requestOf(bytes: Buffer): "tls" | "gss" | "other" | undefined {
+function requestOf(bytes: Buffer): "tls" | "gss" | "direct" | "other" | undefined {
+  if (bytes[0] === HANDSHAKE) return "direct";
   const known = bytes.subarray(0, SSL_REQUEST.length);
   if (known.equals(SSL_REQUEST)) return "tls";
   if (known.equals(GSS_REQUEST)) return "gss";

@@ -70,15 +70,17 @@ export class Certificates {
     const files = new Set(readdirSync(this.#folder));
     for (const file of files) {
       const name = /^(.+)\.crt$/.exec(file)?.[1];
-      if (name === undefined || !files.has(`${name}.key`)) continue;
+      // The key of one that is in use may be missing while both are replaced.
+      if (name === undefined || !(files.has(`${name}.key`) || this.#pairs.has(name))) continue;
       const pair = this.#readPair(name);
       if (pair) pairs.set(name, pair);
     }
     for (const name of this.#problems.keys()) if (!files.has(`${name}.crt`)) this.#problems.delete(name);
     this.#pairs = pairs;
-    this.#byName = new Map(
-      [...pairs].flatMap(([name, pair]) => (name === DEFAULT ? [] : pair.names.map((each) => [each, pair]))),
-    );
+    // Of several with the same name, the one that expires last is served.
+    const named = [...pairs].filter(([name]) => name !== DEFAULT).map(([, pair]) => pair);
+    named.sort((a, b) => a.expiryMs - b.expiryMs);
+    this.#byName = new Map(named.flatMap((pair) => pair.names.map((each) => [each, pair])));
   }
 
   #readPair(name: string): Pair | undefined {

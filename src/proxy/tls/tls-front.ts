@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { createServer, type SecureVersion, type Server, type TLSSocket } from "node:tls";
+import { createServer, type SecureContext, type SecureVersion, type Server, TLSSocket } from "node:tls";
 import { describeConnection, describeTls, plainName } from "../connection.ts";
 import type { HttpProxy } from "../http/http-proxy.ts";
 import { peek } from "../peek.ts";
@@ -50,10 +50,25 @@ export class TlsFront {
         void this.#tunnels.run(socket, connection, target);
         return;
       }
-      if (!this.#context(hello.serverName, target)) return refuse(socket, ALERT.unrecognizedName);
+      const context = this.#context(hello.serverName, target);
+      if (!context) return refuse(socket, ALERT.unrecognizedName);
       // The rest has times of its own.
       identified();
-      this.#server(port, target.service.tls.versions).emit("connection", socket);
+      if (hello.serverName === "") this.#endNameless(socket, port, target, context);
+      else this.#server(port, target.service.tls.versions).emit("connection", socket);
+    });
+  }
+
+  /** Node's server asks for no certificate of a client that names no host. */
+  #endNameless(socket: Socket, port: number, { service }: Target, secureContext: SecureContext): void {
+    const secure = new TLSSocket(socket, { isServer: true, secureContext });
+    const limit = setTimeout(() => socket.destroy(), HELLO_MS);
+    secure.once("close", () => clearTimeout(limit)).on("error", () => socket.destroy());
+    secure.once("secure", () => {
+      clearTimeout(limit);
+      const version = secure.getProtocol();
+      if (service.tls.versions.some((each) => each === version)) this.#secured(secure, port);
+      else socket.destroy();
     });
   }
 
@@ -112,9 +127,8 @@ export class TlsFront {
 
   /** The app of a host name, or else the one that has the port for itself. */
   #target(hostname: string, port: number): Target | undefined {
-    if (hostname === "") return undefined;
     try {
-      const target = this.#router.target(hostname, port);
+      const target = hostname === "" ? undefined : this.#router.target(hostname, port);
       if (target) return target;
     } catch (error) {
       // The app has no service there.

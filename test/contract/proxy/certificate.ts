@@ -10,6 +10,7 @@ export async function makeCertificate(
   folder: string,
   name: string,
   hostnames: readonly string[],
+  days = 2,
 ): Promise<string> {
   const { stdout: key } = await run("openssl", [
     "genpkey",
@@ -22,7 +23,7 @@ export async function makeCertificate(
   await writeFile(keyFile, key);
   const names = hostnames.map((each) => `DNS:${each}`).join(",");
   const { stdout: certificate } = await run("openssl", [
-    ...["req", "-x509", "-key", keyFile, "-days", "2", "-subj", "/CN=test"],
+    ...["req", "-x509", "-key", keyFile, "-days", String(days), "-subj", "/CN=test"],
     ...["-addext", `subjectAltName=${names}`],
   ]);
   await writeFile(join(folder, `${name}.crt`), certificate);

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import http2 from "node:http2";
 import https, { createServer as createHttps } from "node:https";
 import { connect as connectTcp } from "node:net";
@@ -8,12 +8,12 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { listen } from "../../../src/lib/runtime/listen.ts";
-import { Certificates } from "../../../src/proxy/tls/certificates.ts";
-import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
-import { makeCertificate } from "./certificate.ts";
-import { TestProxy } from "./fixture.ts";
-import type { TestApp } from "./test-router.ts";
+import { listen } from "../../../../src/lib/runtime/listen.ts";
+import { Certificates } from "../../../../src/proxy/tls/certificates.ts";
+import { type TemporaryFolder, temporaryFolder } from "../../../support/temporary.ts";
+import { makeCertificate } from "../certificate.ts";
+import { TestProxy } from "../fixture.ts";
+import type { TestApp } from "../test-router.ts";
 
 let proxy: TestProxy;
 let folder: TemporaryFolder;
@@ -174,6 +174,38 @@ test("certificates are read again when they change, and a broken one leaves the 
   await expect.poll(() => isServed("late.example", renewed)).toBe(false);
 });
 
+test("a certificate whose key is missing while both are replaced stays, and is told of", async () => {
+  const certificates = new Certificates(folder.path);
+  try {
+    rmSync(join(folder.path, "apps.key"));
+
+    await expect.poll(() => certificates.broken).toBe(1);
+    expect(certificates.find("exact.example", false)).toBeDefined();
+  } finally {
+    await certificates.close();
+  }
+});
+
+test("of several certificates with a name, the one that expires last is served", async () => {
+  await makeCertificate(folder.path, "a-long", ["both.example"], 9);
+  await makeCertificate(folder.path, "b-short", ["both.example"], 1);
+  await makeCertificate(folder.path, "c-longest", ["both.example"], 20);
+  await makeCertificate(folder.path, "d-short", ["both.example"], 1);
+  const own = await TestProxy.start();
+  try {
+    const ownPort = await own.startTls(folder.path);
+    await own.app("app", (_req, res) => res.end("fine"), { ...TLS, hostname: "both.example" });
+
+    const socket = await handshake("both.example", { port: ownPort, rejectUnauthorized: false });
+
+    const longest = new X509Certificate(readFileSync(join(folder.path, "c-longest.crt")));
+    expect(socket.getPeerX509Certificate()?.fingerprint256).toBe(longest.fingerprint256);
+    socket.destroy();
+  } finally {
+    await own.close();
+  }
+});
+
 test("tells when the first certificate expires, and how many pairs cannot be read", async () => {
   const certificates = new Certificates(folder.path);
   try {
@@ -196,7 +228,6 @@ test("tells when the first certificate expires, and how many pairs cannot be rea
 test("a service without the handler tls gets the bytes as they are", async () => {
   const own = temporaryFolder("own");
   const itsCa = await makeCertificate(own.path, "own", ["secret.apps.example"]);
-  const { readFileSync } = await import("node:fs");
   const server = createHttps({ key: readFileSync(join(own.path, "own.key")), cert: itsCa }, (_req, res) =>
     res.end("end to end"),
   );
