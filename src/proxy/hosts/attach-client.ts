@@ -23,22 +23,25 @@ export async function attachToHost(
   const log = logger.with(facts);
   let failures = 0;
   while (!signal.aborted) {
-    const wasWelcome = await stream(client, link, log, signal);
+    const { isWelcome, fault } = await stream(client, link, log, signal);
     // Another connection may serve the link by now.
     if (signal.aborted) return;
     link.lost();
-    if (wasWelcome) failures = 0;
+    const isReplaced = fault?.reason === "PROXY_REPLACED";
+    if (isReplaced) log.warn("another proxy has the name of this one: give each a PROXY_ID of its own");
+    // Two of one name would take each other's place as fast as they can.
+    else if (isWelcome) failures = 0;
     await sleep(backoffMs(RETRY, failures++), signal);
   }
 }
 
-/** Runs one stream to its end. @returns whether the host has said anything */
+/** Runs one stream to its end. @returns whether the host has said anything, and how it has ended */
 async function stream(
   client: HostServiceClient,
   link: HostLink,
   log: Logger,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<{ readonly isWelcome: boolean; readonly fault?: Fault | undefined }> {
   const { promise, resolve } = Promise.withResolvers<Fault | undefined>();
   let isWelcome = false;
   let timer: NodeJS.Timeout | undefined;
@@ -65,12 +68,13 @@ async function stream(
     });
     const fault = await promise;
     if (!signal.aborted) log.debug("a host's stream has ended", { error: fault });
+    return { isWelcome, fault };
   } catch (error) {
     if (!signal.aborted) log.debug("a host's stream could not be opened", { error });
   } finally {
     clearTimeout(timer);
   }
-  return isWelcome;
+  return { isWelcome };
 }
 
 function silent(ms: number): Fault {

@@ -15,6 +15,8 @@ export class TcpPorts {
   readonly #accept: AcceptOnPort;
   readonly #servers = new Map<number, Server>();
   readonly #sockets = new Set<Socket>();
+  /** Ports that cannot be listened at, with what was logged. */
+  readonly #problems = new Map<number, string>();
   #changing: Promise<void> = Promise.resolve();
 
   constructor(host: string, limits: ConnectionLimits, accept: AcceptOnPort) {
@@ -28,7 +30,7 @@ export class TcpPorts {
     return [...this.#servers.keys()];
   }
 
-  /** Listens at these ports from now on. One that is in use is logged, and tried again with the next call. */
+  /** Listens at these ports from now on. One that is in use is logged once, and tried again with the next call. */
   set(ports: ReadonlySet<number>): Promise<void> {
     this.#changing = this.#changing.then(() => this.#change(ports));
     return this.#changing;
@@ -47,6 +49,7 @@ export class TcpPorts {
       // Its connections go on.
       server.close();
     }
+    for (const port of this.#problems.keys()) if (!ports.has(port)) this.#problems.delete(port);
     for (const port of ports) if (!this.#servers.has(port)) await this.#open(port);
   }
 
@@ -64,8 +67,11 @@ export class TcpPorts {
     try {
       await listen(server, `${host}:${port}`, "PROXY_TCP_PORTS");
       this.#servers.set(port, server);
+      this.#problems.delete(port);
     } catch (error) {
-      logger.warn("a port of a service cannot be listened at", { port, error });
+      if (this.#problems.get(port) !== String(error))
+        logger.warn("a port of a service cannot be listened at", { port, error });
+      this.#problems.set(port, String(error));
     }
   }
 }

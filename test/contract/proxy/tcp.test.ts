@@ -1,9 +1,11 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { listen } from "../../../src/lib/runtime/listen.ts";
+import { createLogger } from "../../../src/lib/runtime/log.ts";
 import type { TcpPorts } from "../../../src/proxy/tcp/tcp-ports.ts";
 import { type TemporaryFolder, temporaryFolder } from "../../support/temporary.ts";
 import { makeCertificate } from "./certificate.ts";
@@ -164,6 +166,25 @@ test("no machine: the connection is reset, and a port that no service names is n
   expect(refused.code).toBe("ECONNREFUSED");
 });
 
+test("a port that is in use is tried again, and told of once", async () => {
+  const lines: string[] = [];
+  createLogger("test", { write: (line) => lines.push(line) });
+  const other = createServer();
+  try {
+    const taken = await listen(other, "127.0.0.1:0", "OTHER");
+    for (let count = 0; count < 3; count++) await ports.set(new Set([taken]));
+    expect(lines.filter((line) => line.includes("cannot be listened at")).length).toBe(1);
+
+    await new Promise((resolve) => other.close(resolve));
+    await ports.set(new Set([taken]));
+
+    expect(ports.ports).toEqual([taken]);
+  } finally {
+    other.close();
+    createLogger("test");
+  }
+});
+
 test("a machine that is killed ends its connections", async () => {
   await proxy.app("raw", [await proxy.rawMachine((socket) => socket.pipe(socket), "killed")], {
     port,
@@ -204,32 +225,5 @@ test("HTTP and TLS share a port, and who wants TLS is not served without it", as
   expect(await text(secure)).toMatch(/200 OK[\s\S]*safe$/);
   expect(await proxy.talk(ask("plain"), port)).toMatch(/200 OK[\s\S]*plain$/);
   expect(await proxy.talk(ask("safe"), port)).toMatch(/^HTTP\/1\.1 400 [\s\S]*takes TLS only/);
-  folder.remove();
-});
-
-test("Postgres begins TLS after it has asked for it, and without TLS it is not served", async () => {
-  const folder: TemporaryFolder = temporaryFolder("pg");
-  const ca = await makeCertificate(folder.path, "db", ["db.localhost"]);
-  await proxy.startTls(folder.path);
-  const own = proxy.startPorts();
-  await ports.set(new Set());
-  await own.set(new Set([port]));
-  const machine = await proxy.rawMachine((socket) => socket.pipe(socket));
-  await proxy.app("db", [machine], { port, service: { handlers: ["pg_tls"] } });
-  const client = connect(port, "127.0.0.1");
-
-  client.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 48]));
-  expect(String((await once(client, "data"))[0])).toBe("N");
-  client.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]));
-  expect(String((await once(client, "data"))[0])).toBe("S");
-  const secure = connectTls({ socket: client, servername: "db.localhost", ca });
-  await once(secure, "secureConnect");
-  secure.write("select 1");
-  expect(String((await once(secure, "data"))[0])).toBe("select 1");
-  secure.destroy();
-
-  const plain = new Client(port);
-  plain.write("\0\0\0\x10\0\x03\0\0");
-  await expect.poll(() => plain.isClosed).toBe(true);
   folder.remove();
 });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
+import { createLogger } from "../../../../src/lib/runtime/log.ts";
 import type { Control } from "../../../../src/proxy/proxy.ts";
 import { ControlFixture, machineRoute, routesOf, serviceConfig } from "./fixture.ts";
 
@@ -121,6 +122,20 @@ describe("a host", () => {
     expect(other.machineId).toBe("m1");
     await expect.poll(() => fixture.host.log).toEqual(["attach ord-1", "use m1"]);
     expect(place.gone.aborted).toBe(false);
+  });
+
+  test("that another proxy of the same name is attached to makes this one say so", async () => {
+    const lines: string[] = [];
+    createLogger("test", { write: (line) => lines.push(line) });
+    try {
+      await wake(await opened());
+
+      fixture.host.cut(new Fault("ABORTED", "PROXY_REPLACED", "another stream has taken its place"));
+
+      await expect.poll(() => lines.join("")).toContain("PROXY_ID");
+    } finally {
+      createLogger("test", { write: () => {} });
+    }
   });
 
   test("ends the connections of a machine that it has stopped", async () => {

@@ -75,8 +75,8 @@ export class FakeHost {
   }
 
   /** Ends all streams, as a network does. */
-  cut(): void {
-    for (const wire of this.#wires) wire.fail(new Fault("UNAVAILABLE", "CUT", "the stream is cut"));
+  cut(fault = new Fault("UNAVAILABLE", "CUT", "the stream is cut")): void {
+    for (const wire of this.#wires) wire.fail(fault);
   }
 
   /** @param port where its program listens */
