@@ -1,6 +1,7 @@
 /** Errors of the proxy itself, with the HTTP status of each. */
 export const STATUS_OF = {
   NO_SUCH_APP: 404,
+  NO_ROUTES: 503,
   NO_MACHINE: 503,
   AUTOSTART_OFF: 503,
   WAKE_TIMEOUT: 503,

@@ -6,7 +6,8 @@ export interface Router {
    * Finds the app and service of a host name (lower case, without port and final dot) and a port of proxies.
    *
    * @returns undefined when no app has the name
-   * @throws ProxyError `NO_MACHINE` when no machine of the app has a service at the port
+   * @throws ProxyError `NO_MACHINE` when no machine of the app has a service at the port; `NO_ROUTES` as long
+   *   as no app is known
    */
   target(hostname: string, port: number): Target | undefined;
 

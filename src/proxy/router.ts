@@ -13,7 +13,7 @@ import { Places } from "./wakes/places.ts";
 import type { Start } from "./wakes/start.ts";
 import { Starts } from "./wakes/starts.ts";
 import type { WaitingLimits } from "./wakes/waiting-room.ts";
-import { noMachine } from "./wakes/wake-error.ts";
+import { noMachine, noRoutes } from "./wakes/wake-error.ts";
 
 /** Told what happens, for metrics. */
 export interface RouterObserver extends AdmissionObserver {
@@ -54,8 +54,11 @@ export class MachineRouter implements Router, LinkListener {
       start: (machineId, traceparent, signal) => this.#start(machineId, traceparent, signal),
       view: (machineId) => hosts.linkOf(machineId)?.view(machineId),
       isLost: (machineId) => hosts.linkOf(machineId)?.state !== "up",
-      begin: (machineId) => hosts.linkOf(machineId)?.uses.begin(machineId),
-      end: (machineId) => hosts.linkOf(machineId)?.uses.end(machineId),
+      begin: (machineId) => {
+        const uses = hosts.linkOf(machineId)?.uses;
+        uses?.begin(machineId);
+        return () => uses?.end(machineId);
+      },
       changed: (machineId) => this.#poke(machineId),
       ended: (start, fault) => observer.startEnded(start, fault),
     });
@@ -81,6 +84,8 @@ export class MachineRouter implements Router, LinkListener {
 
   target(hostname: string, port: number): Target | undefined {
     const app = this.#table.appOfHostname(hostname);
+    // Nobody may take an app for gone because this proxy has not heard of it yet.
+    if (!app && this.#table.position === "") throw noRoutes();
     return app && this.#target(app, port);
   }
 

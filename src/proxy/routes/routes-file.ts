@@ -60,11 +60,13 @@ const machine = z.object({
   generation: z.number(),
   processGroup: z.string(),
 });
-const schema = z.object({
+const app = z.object({ name: z.string(), org: z.string(), hostnames: z.array(z.string()) });
+const host = z.object({ number: z.int(), name: z.string(), region: z.string(), address: z.string() });
+const file = z.object({
   position: z.string(),
-  apps: z.array(z.object({ name: z.string(), org: z.string(), hostnames: z.array(z.string()) })),
-  machines: z.array(machine),
-  hosts: z.array(z.object({ number: z.int(), name: z.string(), region: z.string(), address: z.string() })),
+  apps: z.array(z.unknown()),
+  machines: z.array(z.unknown()),
+  hosts: z.array(z.unknown()),
   ports: z
     .array(z.tuple([z.int(), z.string()]).readonly())
     .readonly()
@@ -84,10 +86,22 @@ export class RoutesFile {
     this.#dump = dump;
   }
 
-  /** Returns nothing when there is no file, or one that cannot be read. */
+  /**
+   * Returns nothing when there is no file, or one that cannot be read. Of a file of another version,
+   * what this one can read, without a position: apis then tell everything.
+   */
   async load(): Promise<Routes | undefined> {
     try {
-      return schema.parse(JSON.parse(await readFile(this.#path, "utf8")));
+      const read = file.parse(JSON.parse(await readFile(this.#path, "utf8")));
+      const [apps, machines, hosts] = [
+        validOf(app, read.apps),
+        validOf(machine, read.machines),
+        validOf(host, read.hosts),
+      ];
+      const missing = [apps, machines, hosts].reduce((sum, each) => sum + each.missing, 0);
+      if (missing > 0) logger.warn("some routes could not be read", { path: this.#path, missing });
+      const position = missing > 0 ? "" : read.position;
+      return { ...read, position, apps: apps.valid, machines: machines.valid, hosts: hosts.valid };
     } catch (error) {
       const isFirst = error instanceof Error && "code" in error && error.code === "ENOENT";
       if (!isFirst) logger.warn("the routes could not be read", { path: this.#path, error });
@@ -120,4 +134,12 @@ export class RoutesFile {
       logger.warn("the routes could not be written", { path: this.#path, error });
     }
   }
+}
+
+function validOf<T>(schema: z.ZodType<T>, all: readonly unknown[]): { valid: T[]; missing: number } {
+  const valid = all.flatMap((each) => {
+    const { data } = schema.safeParse(each);
+    return data === undefined ? [] : [data];
+  });
+  return { valid, missing: all.length - valid.length };
 }

@@ -26,10 +26,8 @@ export interface StartParts {
   view(machineId: string): MachineView | undefined;
   /** Whether the host's stream is lost. */
   isLost(machineId: string): boolean;
-  /** The machine is needed from now on. */
-  begin(machineId: string): void;
-  /** The start is over, one way or the other. */
-  end(machineId: string): void;
+  /** The machine is needed from now on, until what is returned is called: the start is over. */
+  begin(machineId: string): () => void;
   /** Something about the machine's start is new: those who wait may go on. */
   changed(machineId: string): void;
   ended(start: Start, fault: unknown): void;
@@ -52,6 +50,8 @@ const BEGINNING: ReadonlySet<MachineState> = new Set(["creating", "starting", "r
 export class Starts {
   readonly #parts: StartParts;
   readonly #underWay = new Map<string, Start>();
+  /** What ends the uses of those. The machine may be known no more by then. */
+  readonly #ends = new Map<string, () => void>();
   /** The last start of each machine that became ready. */
   readonly #done = new Map<string, Start>();
   /** Starts that somebody else has asked for, until the machine is ready. */
@@ -88,7 +88,7 @@ export class Starts {
     this.#others.delete(machineId);
     this.#underWay.set(machineId, start);
     // The host hears of the use before the start: it does not stop the machine in between.
-    this.#parts.begin(machineId);
+    this.#ends.set(machineId, this.#parts.begin(machineId));
     void this.#run(start, traceparent);
   }
 
@@ -203,7 +203,8 @@ export class Starts {
     this.#underWay.delete(start.machineId);
     this.#parts.ended(start, fault);
     this.#parts.changed(start.machineId);
-    this.#parts.end(start.machineId);
+    this.#ends.get(start.machineId)?.();
+    this.#ends.delete(start.machineId);
   }
 }
 

@@ -27,6 +27,10 @@ export function noMachine(app: string, port: number): ProxyError {
   return new ProxyError("NO_MACHINE", `no machine of ${app} takes requests at port ${port}`);
 }
 
+export function noRoutes(): ProxyError {
+  return new ProxyError("NO_ROUTES", "the proxy does not know the apps yet: no api has told it of them");
+}
+
 export function queueFull(app: string): ProxyError {
   return new ProxyError("QUEUE_FULL", `too many requests wait for machines of ${app}`, { retryAfterS: 2 });
 }
