@@ -15,7 +15,8 @@ const CACHE_STATUS = "fly-replay-cache-status";
 
 const BEFORE_SENDING: ReadonlySet<ProxyErrorCode> = new Set([
   ...(["NO_SUCH_APP", "NO_MACHINE", "AUTOSTART_OFF", "WAKE_TIMEOUT", "WAKE_FAILED"] as const),
-  ...(["QUEUE_FULL", "ALL_AT_HARD_LIMIT"] as const),
+  // The last: the app that it names takes TLS only.
+  ...(["QUEUE_FULL", "ALL_AT_HARD_LIMIT", "BAD_REQUEST"] as const),
 ]);
 
 /** Follows what programs say by `fly-replay`, for one request. */

@@ -98,7 +98,6 @@ export class RequestRun {
       this.record.status = redirectToHttps(this.#exchange, asked, this.#parts.settings.httpsPort);
       return;
     }
-    requireHttp(target, connection);
     await this.#follow(asked, this.#replaying.firstWay(target, asked));
   }
 
@@ -133,6 +132,8 @@ export class RequestRun {
   }
 
   async #once(asked: RequestTarget, way: Way): Promise<"done" | "again" | Replay> {
+    // Also where a program has sent it on.
+    requireHttp(way.target, this.#exchange.connection);
     const place = await this.#admit(way);
     try {
       const pauseMs = this.#retries.pauseMs(place);

@@ -1,6 +1,6 @@
 import type { MachineAnswer } from "../backend/answer.ts";
 import type { FlatHeaders } from "../exchange.ts";
-import { headerOf } from "../headers/fields.ts";
+import { headerOf, headersOf } from "../headers/fields.ts";
 import { readSeconds } from "./seconds.ts";
 
 /** Says where a request must be sent again: `fly-replay` of an answer. */
@@ -69,8 +69,9 @@ const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/i;
 /** Reads the order of an answer. Undefined: it has none. @throws Error that says what is wrong with it */
 export async function readOrder(answer: MachineAnswer): Promise<ReplayOrder | undefined> {
   const { headers } = answer.head;
-  const header = headerOf(headers, "fly-replay");
-  if (header !== undefined) return fromHeader(header, headers);
+  // Several are one list, as of every header.
+  const orders = headersOf(headers, "fly-replay");
+  if (orders.length > 0) return fromHeader(orders.join(";"), headers);
   const type = headerOf(headers, "content-type");
   if (type?.split(";")[0]?.trim().toLowerCase() !== JSON_TYPE) return undefined;
   return fromJson(JSON.parse(await readText(answer)));

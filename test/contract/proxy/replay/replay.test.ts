@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { IncomingHttpHeaders, RequestListener } from "node:http";
 import { buffer, text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ProxyError } from "../../../src/proxy/proxy-error.ts";
-import { TestProxy, unusedPort } from "./fixture.ts";
+import { ProxyError } from "../../../../src/proxy/proxy-error.ts";
+import { TestProxy, unusedPort } from "../fixture.ts";
 
 let proxy: TestProxy;
 
@@ -191,73 +191,38 @@ test("a replay that fails comes back to the app that wants it back, with the rea
   expect(four?.headers.get("x-windhover-error")).toBe("WAKE_TIMEOUT");
 });
 
-test("an order that is to be kept is followed at once, for its paths and time", async () => {
-  let asked = 0;
-  await proxy.app("front", (req, res) => {
-    asked += 1;
-    if (req.url?.startsWith("/forget")) {
-      res.writeHead(200, { "fly-replay": "app=back", "fly-replay-cache": "invalidate" }).end();
-      return;
-    }
-    const cache = {
-      "fly-replay-cache": "front.localhost/fn/*",
-      "fly-replay-cache-ttl-secs": "60",
-      "fly-replay-cache-allow-bypass": "yes",
-    };
-    res.writeHead(200, { "fly-replay": "app=back", ...cache }).end();
-  });
-  await proxy.app("back", (req, res) => res.end(`back ${req.headers["fly-replay-cache-status"]}`));
-  const get = (path: string, headers = {}) => proxy.fetch("front.localhost", path, { headers });
-
-  const first = await get("/fn/a");
-  const second = await get("/fn/b");
-  const other = await get("/x");
-  expect([first.body, second.body, other.body]).toEqual(["back miss", "back hit", "back miss"]);
-  expect(asked).toBe(2);
-
-  expect((await get("/fn/c", { "fly-replay-cache-control": "skip" })).body).toBe("back bypass");
-  expect(asked).toBe(3);
-
-  await get("/forget");
-  await get("/fn/a");
-  expect(asked).toBe(5);
-});
-
-test("the app that requests are sent to at once may end that", async () => {
-  await proxy.app("front", (req, res) => {
-    if (req.headers["fly-replay-src"]) res.end("front again");
-    else res.writeHead(200, { "fly-replay": "app=back", "fly-replay-cache": "/*" }).end();
-  });
-  await proxy.app("back", (req, res) => {
-    if (req.url === "/moved")
-      res.writeHead(200, { "fly-replay": "app=front", "fly-replay-cache": "invalidate" }).end();
-    else res.end(`back ${req.headers["fly-replay-cache-status"]}`);
-  });
-  const get = async (path: string) => (await proxy.fetch("front.localhost", path)).body;
-  expect([await get("/a"), await get("/b")]).toEqual(["back miss", "back hit"]);
-
-  expect(await get("/moved")).toBe("front again");
-
-  expect(await get("/b")).toBe("back miss");
-});
-
-test.each([
-  ["a state", { "fly-replay": "app=back;state=x", "fly-replay-cache": "/*" }],
-  ["another host name", { "fly-replay": "app=back", "fly-replay-cache": "other.localhost/*" }],
-  ["another path", { "fly-replay": "app=back", "fly-replay-cache": "/other/*" }],
-])("an order with %s is for its request alone", async (_, headers) => {
-  await proxy.app("front", (_req, res) => res.writeHead(200, headers).end());
-  await proxy.app("back", (req, res) => res.end(`${req.headers["fly-replay-cache-status"]}`));
-  const get = async (path: string) => (await proxy.fetch("front.localhost", path)).body;
-
-  expect([await get("/"), await get("/"), await get("/other/a")]).toEqual(["miss", "miss", "miss"]);
-});
-
 test.each(["0.5ms", "9999999m"])("a timeout of %s is one", async (timeout) => {
   await proxy.app("front", orders(`app=back;timeout=${timeout}`));
   await proxy.app("back", (_req, res) => res.end("back"));
 
   expect((await proxy.fetch("front.localhost")).body).toBe("back");
+});
+
+test("an app that takes TLS only, or no requests, gets none by a replay either", async () => {
+  await proxy.app("safe", (_req, res) => res.end("seen"), { service: { handlers: ["tls", "http"] } });
+  await proxy.app("bytes", (_req, res) => res.end("seen"), { service: { handlers: [] } });
+  await proxy.app("to-safe", orders("app=safe"));
+  await proxy.app("to-bytes", orders("app=bytes"));
+
+  await proxy.app("wants-back", orders("app=safe;fallback=force_self"));
+
+  const answers = await Promise.all(
+    ["to-safe", "to-bytes", "wants-back"].map((name) => proxy.fetch(`${name}.localhost`)),
+  );
+
+  expect(answers.map(({ status }) => status)).toEqual([400, 421, 200]);
+  expect(answers[0]?.body).toContain("TLS only");
+  expect(answers[2]?.body).toContain("app=safe");
+});
+
+test("several headers are one order", async () => {
+  const home = await proxy.machine((_req, res) => {
+    res.setHeader("fly-replay", ["region=ams", "state=x"]).end();
+  });
+  const away = await proxy.machine((req, res) => res.end(req.headers["fly-replay-src"]), { region: "ams" });
+  await proxy.app("app", [home, away]);
+
+  expect((await proxy.fetch("app.localhost")).body).toMatch(/;state=x$/);
 });
 
 test("regions may be quoted, and end with any other", async () => {
@@ -275,21 +240,6 @@ test("regions may be quoted, and end with any other", async () => {
     ...[undefined, ["syd", "fra"], undefined, undefined],
   ]);
   expect(proxy.router.asks.at(-1)?.preferRegions).toEqual(["fra"]);
-});
-
-test("what was remembered and leads nowhere any more is forgotten, and the app asked again", async () => {
-  const gone = await proxy.machine((_req, res) => res.end("there"), { id: "gone" });
-  await proxy.app("front", (req, res) => {
-    if (req.headers["fly-replay-cache-status"] === "miss") res.end("asked again");
-    else res.writeHead(200, { "fly-replay": "app=back;instance=gone", "fly-replay-cache": "/" }).end();
-  });
-  const back = await proxy.app("back", [gone]);
-  expect((await proxy.fetch("front.localhost")).body).toBe("there");
-  expect((await proxy.fetch("front.localhost")).body).toBe("there");
-
-  proxy.router.apps.splice(proxy.router.apps.indexOf(back), 1, { ...back, machines: [] });
-
-  expect((await proxy.fetch("front.localhost")).body).toBe("asked again");
 });
 
 test("headers of a request choose machines and regions, and a wish that is missed is told", async () => {
