@@ -100,6 +100,58 @@ test("nothing is read from a client before there is somebody to send it to", asy
   expect(source.readableLength).toBe(10);
 });
 
+test.each([
+  ["by what is kept of one body", { keep: 25, body: 1_000 }, 0, 30],
+  ["by what is kept of all", { keep: 20, body: 1_000 }, 10, 20],
+])("what is read ahead is bounded %s, and none of it is lost", async (_, limits, others, read) => {
+  const source = new PassThrough({ highWaterMark: 10 });
+  const budget = new TapeBudget(100);
+  const tape = new BodyTape(source, budget, limits, LISTENER);
+  const whole = Array.from({ length: 20 }, (_each, at) => `${at}`.padStart(10, "."));
+  tape.readAhead();
+  budget.take("acme", others);
+
+  for (const chunk of whole) source.write(chunk);
+  source.end();
+  await expect.poll(() => source.isPaused()).toBe(true);
+  expect([tape.bytes, tape.isReplayable]).toEqual([read, true]);
+  const { sink, taken, ended } = sinkOf(10);
+  tape.play(sink, (each) => each.end());
+
+  await expect.poll(ended).toBe(true);
+  expect(taken()).toBe(whole.join(""));
+  tape.stopKeeping();
+  expect(budget.left).toBe(100 - others);
+});
+
+test("nothing is read ahead when there is no memory to keep it", async () => {
+  const source = new PassThrough({ highWaterMark: 10 });
+  const budget = new TapeBudget(100);
+  const tape = new BodyTape(source, budget, ALL, LISTENER);
+  budget.take("acme", 25);
+
+  tape.readAhead();
+  source.write("0123456789");
+  await new Promise(setImmediate);
+
+  expect(tape.bytes).toBe(0);
+});
+
+test("a body that is read ahead to its end is sent whole, more than once", async () => {
+  const source = new PassThrough();
+  const tape = new BodyTape(source, new TapeBudget(100), { keep: 20, body: 100 }, LISTENER);
+  tape.readAhead();
+  source.end("hello");
+  await expect.poll(() => tape.isEnded).toBe(true);
+
+  for (let count = 0; count < 2; count++) {
+    const { sink, taken, ended } = sinkOf(10);
+    tape.play(sink, (each) => each.end());
+    await expect.poll(ended).toBe(true);
+    expect(taken()).toBe("hello");
+  }
+});
+
 test("an organisation has a quarter of the memory for bodies, and gets back what it gives back", () => {
   const budget = new TapeBudget(100);
 

@@ -14,11 +14,14 @@ export class TapeBudget {
     this.#perOrg = bytes * ORG_SHARE;
   }
 
+  hasRoom(org: string, bytes: number): boolean {
+    return bytes <= this.#left && (this.#byOrg.get(org) ?? 0) + bytes <= this.#perOrg;
+  }
+
   take(org: string, bytes: number): boolean {
-    const ofOrg = (this.#byOrg.get(org) ?? 0) + bytes;
-    if (bytes > this.#left || ofOrg > this.#perOrg) return false;
+    if (!this.hasRoom(org, bytes)) return false;
     this.#left -= bytes;
-    this.#byOrg.set(org, ofOrg);
+    this.#byOrg.set(org, (this.#byOrg.get(org) ?? 0) + bytes);
     return true;
   }
 
@@ -53,6 +56,8 @@ export interface TapeLimits {
   readonly body: number;
 }
 
+/** Node reads as much of a connection at once. */
+const CHUNK_BYTES = 64 * 1024;
 /** Most of a body that is kept, so that it can be sent again. */
 export const KEEP_BYTES = 1024 * 1024;
 
@@ -123,6 +128,16 @@ export class BodyTape {
     else this.#source.resume();
   }
 
+  /**
+   * Reads what comes before there is a machine for it, as much as is kept for another attempt: what
+   * is not read hides that the client has left.
+   */
+  readAhead(): void {
+    const needed = Math.min(CHUNK_BYTES, this.#limits.keep);
+    if (!this.#source || this.#isStarted || !this.#budget.hasRoom(this.#listener.org(), needed)) return;
+    this.#start(this.#source);
+  }
+
   /** Sends no more of it. What comes stays with the client. */
   stop(): void {
     this.#sink?.off("drain", this.#resume);
@@ -161,17 +176,23 @@ export class BodyTape {
       this.#listener.tooLarge();
       return;
     }
-    this.#keep(chunk);
-    if (this.#sink && !this.#sink.write(chunk)) source.pause();
+    const isKept = this.#keep(chunk);
+    if (this.#sink) {
+      if (!isKept) this.stopKeeping();
+      if (!this.#sink.write(chunk)) source.pause();
+    } else if (!isKept) {
+      // Nobody else has this last chunk: it is kept beside the budget.
+      this.#kept.push(chunk);
+      source.pause();
+    }
   }
 
-  #keep(chunk: Buffer): void {
-    if (!this.#isKeeping) return;
+  #keep(chunk: Buffer): boolean {
+    if (!this.#isKeeping) return false;
     const isSmall = this.#keptBytes + chunk.length <= this.#limits.keep;
-    const fits = isSmall && this.#budget.take(this.#listener.org(), chunk.length);
-    if (fits) {
-      this.#kept.push(chunk);
-      this.#keptBytes += chunk.length;
-    } else this.stopKeeping();
+    if (!isSmall || !this.#budget.take(this.#listener.org(), chunk.length)) return false;
+    this.#kept.push(chunk);
+    this.#keptBytes += chunk.length;
+    return true;
   }
 }

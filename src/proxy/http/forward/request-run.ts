@@ -28,6 +28,8 @@ import { Retries } from "./retries.ts";
 const MAX_INFORMATIONAL = 32;
 /** Connections that changed their protocol may be silent for so long, when the service does not say longer. */
 const CHANGED_IDLE_MS = 3_600_000;
+/** A request that has waited for a machine so long has its body read, as far as it is kept. */
+const READ_AHEAD_MS = 250;
 /** Ids of requests are no secrets: quick ones will do. */
 const nextId = monotonicFactory(Math.random);
 
@@ -136,6 +138,7 @@ export class RequestRun {
     requireHttp(way.target, this.#exchange.connection);
     const place = await this.#admit(way);
     try {
+      if (this.#bodyError) throw this.#bodyError;
       const pauseMs = this.#retries.pauseMs(place);
       if (pauseMs > 0) await sleep(pauseMs, undefined, { signal: this.#exchange.left });
       return await this.#try(asked, way, place);
@@ -150,6 +153,7 @@ export class RequestRun {
     const limit = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
     const signal = limit ? AbortSignal.any([left, limit]) : left;
     const fromMs = performance.now();
+    const ahead = this.#exchange.body && setTimeout(() => this.#tape.readAhead(), READ_AHEAD_MS);
     try {
       const ask = askOf(way, this.#retries.avoid, this.trace);
       const place = await this.#parts.router.admit(way.target, ask, signal);
@@ -163,6 +167,7 @@ export class RequestRun {
         throw new ProxyError("WAKE_TIMEOUT", "no machine was ready in the time that the replay allows");
       throw error;
     } finally {
+      clearTimeout(ahead);
       this.record.waitedMs += performance.now() - fromMs;
     }
   }

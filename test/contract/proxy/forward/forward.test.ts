@@ -189,7 +189,14 @@ test("a client that leaves ends its request at the program, and its place is rel
   expect(proxy.router.mostReleases).toBe(1);
 });
 
-test("a client that leaves while it waits for a machine waits no more", async () => {
+test.each([
+  ["", "GET / HTTP/1.1\r\nHost: asleep.localhost\r\n\r\n", 0],
+  [
+    ", also behind a body",
+    "POST / HTTP/1.1\r\nHost: asleep.localhost\r\nContent-Length: 900000\r\n\r\n",
+    800_000,
+  ],
+])("a client that leaves while it waits for a machine waits no more%s", async (_, head, bodyBytes) => {
   let hasLeft = false;
   let isAsked = false;
   await proxy.app("asleep", [], {
@@ -205,9 +212,9 @@ test("a client that leaves while it waits for a machine waits no more", async ()
   });
   const client = new Client(proxy.port);
 
-  client.write("GET / HTTP/1.1\r\nHost: asleep.localhost\r\n\r\n");
+  client.write(head);
   await expect.poll(() => isAsked).toBe(true);
-  client.socket.destroy();
+  client.socket.write("x".repeat(bodyBytes), () => client.socket.destroy());
 
   await expect.poll(() => hasLeft).toBe(true);
 });
