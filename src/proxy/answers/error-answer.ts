@@ -36,7 +36,7 @@ export function errorAnswer(error: ProxyError, asked: Asked, requestId: string):
     ...["cache-control", "no-store"],
   ];
   if (error.retryAfterS !== undefined) common.push("retry-after", String(error.retryAfterS));
-  if (asked.contentType.startsWith("application/grpc")) return grpcAnswer(error, common);
+  if (isGrpc(asked.contentType)) return grpcAnswer(error, asked.contentType, common);
   const isPage = prefersHtml(asked.accept);
   const body = isPage ? errorPage(error, requestId, asked.isRepeatable) : errorBody(error);
   const headers = [
@@ -53,13 +53,22 @@ export function errorBody({ message, code }: Pick<ProxyError, "message" | "code"
   return `${JSON.stringify({ error: message, code })}\n`;
 }
 
-function grpcAnswer(error: ProxyError, common: readonly string[]): ErrorAnswer {
-  const headers = [
-    ...["content-type", "application/grpc"],
-    ...["grpc-status", String(GRPC_STATUS[error.code] ?? UNAVAILABLE)],
-    ...["grpc-message", encodeURIComponent(`${error.code}: ${error.message}`).replaceAll("%20", " ")],
-    ...common,
+/** Whether a request is one of gRPC, or of gRPC-Web, by its content type. */
+export function isGrpc(contentType: string): boolean {
+  return /^application\/grpc(?:$|[-+; ])/i.test(contentType);
+}
+
+/** Returns the status of gRPC for an error, as headers or trailers. */
+export function grpcStatus({ code, message }: Pick<ProxyError, "code" | "message">): string[] {
+  return [
+    ...["grpc-status", String(GRPC_STATUS[code] ?? UNAVAILABLE)],
+    ...["grpc-message", encodeURIComponent(`${code}: ${message}`).replaceAll("%20", " ")],
   ];
+}
+
+/** With the content type of the request: clients of gRPC-Web take no other. */
+function grpcAnswer(error: ProxyError, contentType: string, common: readonly string[]): ErrorAnswer {
+  const headers = ["content-type", contentType, ...grpcStatus(error), ...common];
   return { status: 200, headers, body: "" };
 }
 

@@ -48,6 +48,10 @@ export interface Exchange {
   trail(headers: FlatHeaders): void;
   /** Answers 101 and returns the connection. */
   change(head: AnswerHead): Duplex;
-  /** Ends an incomplete answer so that the client can tell. */
-  cut(): void;
+  /**
+   * Ends an incomplete answer so that the client can tell.
+   *
+   * @param trailers tell a client that knows them, where all that has come so far can be sent
+   */
+  cut(trailers?: FlatHeaders): void;
 }

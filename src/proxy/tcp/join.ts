@@ -83,6 +83,8 @@ function pass(from: Duplex, to: Duplex, count: (bytes: number) => void): Promise
 
 /** Closes a connection so that the other side can tell it from an end. */
 export function breakOff(stream: Duplex): void {
-  if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
-  else stream.destroy();
+  if (stream instanceof TLSSocket) stream.destroy();
+  else if (stream instanceof Socket) stream.resetAndDestroy();
+  // Without an error, a stream of HTTP/2 would look like one that has ended.
+  else stream.destroy(new Error("the other side has broken off"));
 }

@@ -8,6 +8,8 @@ export interface MachineAnswer {
   readonly body: Readable;
   /** The machine has said that no body follows. */
   readonly isEmpty: boolean;
+  /** Whether the end of the body was the machine's word, and not that of its connection. */
+  isWhole(): boolean;
   /** Once the body has ended. */
   trailers(): FlatHeaders;
   /** Set after 101: the connection, and what has already been read of it. */

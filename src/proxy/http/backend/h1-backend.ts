@@ -159,6 +159,7 @@ function answerOf(sent: ClientRequest, message: IncomingMessage): MachineAnswer 
     head: { status: statusCode, statusText: statusMessage, headers: rawHeaders },
     body: message,
     isEmpty: message.complete,
+    isWhole: () => message.complete,
     trailers: () => cleanTrailers(message.rawTrailers),
     discard: () => discard(sent, message),
   };

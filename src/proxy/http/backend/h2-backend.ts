@@ -61,7 +61,7 @@ export class H2Backend {
     stream.on("headers", (headers, _flags, raw: FlatHeaders = []) =>
       onInformation(headers[":status"] ?? 0, withoutPseudo(raw)),
     );
-    let trailers: FlatHeaders = [];
+    let trailers: FlatHeaders | undefined;
     stream.once("trailers", (_headers, _flags, raw: FlatHeaders = []) => {
       trailers = raw;
     });
@@ -74,7 +74,9 @@ export class H2Backend {
         head: { status: headers[":status"] ?? 502, statusText: "", headers: withoutPseudo(raw) },
         body: stream,
         isEmpty: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
-        trailers: () => cleanTrailers(trailers),
+        // Node ends the body, without an error, of a stream that is cancelled or whose connection has ended.
+        isWhole: () => trailers !== undefined || stream.rstCode === constants.NGHTTP2_NO_ERROR,
+        trailers: () => cleanTrailers(trailers ?? []),
         discard: () => stream.close(constants.NGHTTP2_CANCEL),
       });
     });

@@ -1,5 +1,5 @@
-import { errorAnswer } from "../../answers/error-answer.ts";
-import type { ProxyError } from "../../proxy-error.ts";
+import { errorAnswer, grpcStatus, isGrpc } from "../../answers/error-answer.ts";
+import { ProxyError } from "../../proxy-error.ts";
 import type { Exchange } from "../exchange.ts";
 import { headerOf } from "../headers/fields.ts";
 import { type AnswerFacts, wakeHeaders } from "../headers/response-headers.ts";
@@ -18,8 +18,18 @@ export function answerError(exchange: Exchange, error: ProxyError, { requestId, 
   exchange.begin({ status, statusText: "", headers: all }, body === "").end(body);
 }
 
-/** Sends a client to https. Returns the status. */
+/** Ends an answer that has begun. A client of gRPC learns why: a stream that is reset would not say that it may try again. */
+export function cutAnswer(exchange: Exchange, error: ProxyError): void {
+  const contentType = headerOf(exchange.headers, "content-type") ?? "";
+  // In gRPC-Web they are part of the body.
+  const hasTrailers = isGrpc(contentType) && !/^application\/grpc-web/i.test(contentType);
+  exchange.cut(hasTrailers ? grpcStatus(error) : undefined);
+}
+
+/** Sends a client to https. Returns the status. @throws ProxyError `BAD_REQUEST` for gRPC, which follows nobody */
 export function redirectToHttps(exchange: Exchange, asked: RequestTarget, port: number): number {
+  if (isGrpc(headerOf(exchange.headers, "content-type") ?? ""))
+    throw new ProxyError("BAD_REQUEST", "the service takes TLS only");
   const isRead = exchange.method === "GET" || exchange.method === "HEAD";
   const status = isRead ? 301 : 308;
   const host = `${asked.hostname}${port === 443 ? "" : `:${port}`}`;

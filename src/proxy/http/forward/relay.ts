@@ -45,13 +45,21 @@ export function relay(
     if (!out.write(chunk)) body.pause();
   });
   body.once("end", () => {
+    if (!answer.isWhole()) {
+      reject(brokenOff());
+      return;
+    }
     isEnded = true;
     exchange.trail(answer.trailers());
     out.end();
   });
   body.on("error", (cause) => reject(new AttemptError("begun", cause)));
   body.once("close", () => {
-    if (!isEnded) reject(new AttemptError("begun", new Error("the machine has broken off its answer")));
+    if (!isEnded) reject(brokenOff());
   });
   return promise;
+}
+
+function brokenOff(): AttemptError {
+  return new AttemptError("begun", new Error("the machine has broken off its answer"));
 }

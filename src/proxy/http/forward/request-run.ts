@@ -5,20 +5,20 @@ import { newRecord, type RequestRecord } from "../../answers/request-record.ts";
 import { RequestTrace } from "../../answers/request-trace.ts";
 import { ProxyError } from "../../proxy-error.ts";
 import type { Place, Target } from "../../route.ts";
-import { join, type Passed } from "../../tcp/join.ts";
 import { AttemptError, type MachineAnswer } from "../backend/answer.ts";
 import { BodyTape, KEEP_BYTES } from "../body-tape.ts";
-import type { AnswerHead, Exchange } from "../exchange.ts";
+import type { Exchange } from "../exchange.ts";
 import { headerOf } from "../headers/fields.ts";
 import { MAX_PASSES, passes } from "../headers/request-headers.ts";
 import { answerHead, changedHead, informationHeaders } from "../headers/response-headers.ts";
 import { type RequestTarget, readTarget } from "../headers/target.ts";
 import type { ReplayOrder } from "../replay/replay-order.ts";
 import { askOf, type Way } from "../replay/way.ts";
-import { answerError, redirectToHttps } from "./answer-error.ts";
+import { answerError, cutAnswer, redirectToHttps } from "./answer-error.ts";
 import { Attempt } from "./attempt.ts";
 import { bodyLength, outgoingRequest } from "./outgoing-request.ts";
 import type { ProxyParts } from "./parts.ts";
+import { passChanged } from "./pass-changed.ts";
 import { relay } from "./relay.ts";
 import { Replaying } from "./replaying.ts";
 import { requireHttp } from "./require-http.ts";
@@ -26,8 +26,6 @@ import { Retries } from "./retries.ts";
 
 /** Informational answers that reach the client. */
 const MAX_INFORMATIONAL = 32;
-/** Connections that changed their protocol may be silent for so long, when the service does not say longer. */
-const CHANGED_IDLE_MS = 3_600_000;
 /** A request that has waited for a machine so long has its body read, as far as it is kept. */
 const READ_AHEAD_MS = 250;
 /** Ids of requests are no secrets: quick ones will do. */
@@ -240,27 +238,14 @@ export class RequestRun {
     this.trace.answered(record);
     if (answer.changed) {
       attempt.changed();
-      await this.#change(changedHead(head, answer.head), answer.changed, http.idleTimeoutMs, attempt.signal);
+      const bounds = { idleMs: http.idleTimeoutMs, signal: attempt.signal };
+      await passChanged(this.#exchange, changedHead(head, answer.head), answer.changed, bounds, record);
       return;
     }
     await relay(answer, head, this.#exchange, attempt, (bytes) => {
       attempt.touch();
       record.bytesOut += bytes;
     });
-  }
-
-  async #change(
-    head: AnswerHead,
-    { socket, first }: NonNullable<MachineAnswer["changed"]>,
-    idleMs: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    if (first.length > 0) socket.unshift(first);
-    const client = this.#exchange.change(head);
-    const passed: Passed = { sent: 0, received: 0 };
-    await join(client, socket, { idleMs: Math.max(idleMs, CHANGED_IDLE_MS), signal, passed });
-    this.record.bytesIn += passed.sent;
-    this.record.bytesOut += passed.received;
   }
 
   #refuseBody(): void {
@@ -272,13 +257,12 @@ export class RequestRun {
     const { record } = this;
     record.problem = describe(error);
     if (this.#exchange.left.aborted) return;
-    if (this.#exchange.hasBegun) {
-      record.error = error instanceof ProxyError ? error.code : "UNREACHABLE";
-      this.#exchange.cut();
-      return;
-    }
     const known = error instanceof ProxyError ? error : toProxyError(error);
     record.error = known.code;
+    if (this.#exchange.hasBegun) {
+      cutAnswer(this.#exchange, known);
+      return;
+    }
     record.status = known.status;
     answerError(this.#exchange, known, record);
   }

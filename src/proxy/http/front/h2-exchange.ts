@@ -4,6 +4,7 @@ import type { Connection } from "../../connection.ts";
 import type { AnswerHead, Exchange, FlatHeaders } from "../exchange.ts";
 import { cleanTrailers } from "../headers/fields.ts";
 import { lowerCase, trailerObject, withoutPseudo } from "../headers/h2-headers.ts";
+import { H2WebSocket } from "./h2-websocket.ts";
 
 /** A request by HTTP/2. */
 export class H2Exchange implements Exchange {
@@ -14,8 +15,10 @@ export class H2Exchange implements Exchange {
   readonly headers: FlatHeaders;
   readonly body: Readable | undefined;
   readonly connection: Connection;
-  readonly upgrade = "";
+  readonly upgrade: string;
   readonly #stream: ServerHttp2Stream;
+  readonly #webSocket: H2WebSocket | undefined;
+  readonly #isBodiless: boolean;
   readonly #left = new AbortController();
   #requestTrailers: FlatHeaders = [];
   #trailers: FlatHeaders = [];
@@ -26,11 +29,16 @@ export class H2Exchange implements Exchange {
     this.#stream = stream;
     this.connection = connection;
     const pseudo = pseudoOf(raw);
-    this.method = pseudo.get(":method") ?? "";
+    const method = pseudo.get(":method") ?? "";
+    this.#webSocket = H2WebSocket.isAsked(method, pseudo.get(":protocol")) ? new H2WebSocket() : undefined;
+    this.#isBodiless = isBodiless;
+    this.method = this.#webSocket ? "GET" : method;
+    this.upgrade = this.#webSocket ? "websocket" : "";
     this.target = pseudo.get(":path") ?? "";
     this.authority = pseudo.get(":authority") ?? "";
-    this.headers = joinCookies(withoutPseudo(raw));
-    this.body = isBodiless ? undefined : stream;
+    const headers = joinCookies(withoutPseudo(raw));
+    this.headers = this.#webSocket?.request(headers) ?? headers;
+    this.body = isBodiless || this.#webSocket ? undefined : stream;
     // "close" follows.
     stream.on("error", () => {});
     stream.once("aborted", () => this.#left.abort(new Error("the client has left")));
@@ -73,15 +81,16 @@ export class H2Exchange implements Exchange {
       this.#hasBegun = true;
       return stream.destroy();
     }
-    const isBodiless = isEmpty || this.method === "HEAD" || status === 204 || status === 304;
+    const hasNoBody = isEmpty || this.method === "HEAD" || status === 204 || status === 304;
     stream.respond([":status", String(status), ...lowerCase(headers)], {
-      endStream: isBodiless,
-      waitForTrailers: !isBodiless,
+      endStream: hasNoBody,
+      waitForTrailers: !hasNoBody,
     });
     this.#hasBegun = true;
     // A client that still sends a body that nobody reads is told to stop, once it has the answer.
     stream.once("finish", () => {
-      if (!stream.readableEnded && this.body) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+      if (!stream.readableEnded && !this.#isBodiless)
+        setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
     });
     return stream;
   }
@@ -90,13 +99,22 @@ export class H2Exchange implements Exchange {
     this.#trailers = headers;
   }
 
-  /** Is not called: nothing asks to change from HTTP/2. */
-  change(): Duplex {
-    throw new Error("HTTP/2 does not change to other protocols");
+  /** Only to a WebSocket: nothing else asks to change from HTTP/2. */
+  change({ headers }: AnswerHead): Duplex {
+    if (!this.#webSocket) throw new Error("HTTP/2 does not change to other protocols");
+    const sent = lowerCase(this.#webSocket.answer(headers));
+    this.#hasBegun = true;
+    if (!this.#stream.closed && !this.#stream.destroyed) this.#stream.respond([":status", "200", ...sent]);
+    return this.#stream;
   }
 
-  cut(): void {
-    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  cut(trailers?: FlatHeaders): void {
+    const stream = this.#stream;
+    // Behind what the client does not take, they would never come.
+    if (trailers && stream.writableLength === 0) {
+      this.trail(trailers);
+      stream.end();
+    } else stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 }
 

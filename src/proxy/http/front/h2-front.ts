@@ -41,7 +41,8 @@ export class H2Front {
         maxConcurrentStreams: limits.streams,
         initialWindowSize: WINDOW_BYTES,
         maxHeaderListSize: limits.headBytes,
-        enableConnectProtocol: false,
+        // For WebSockets.
+        enableConnectProtocol: true,
       },
       maxHeaderListPairs: MAX_HEADERS,
       // Programs repeat headers that should be there once, and browsers take them by HTTP/1.1.

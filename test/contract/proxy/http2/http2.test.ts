@@ -2,69 +2,25 @@ import http2 from "node:http2";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { listen } from "../../../src/lib/runtime/listen.ts";
-import { TestProxy, unusedPort } from "./fixture.ts";
+import { unusedPort } from "../fixture.ts";
+import { frame, H2Fixture, header, onRequest } from "./h2-fixture.ts";
 
-let proxy: TestProxy;
-let client: http2.ClientHttp2Session;
+let fixture: H2Fixture;
+let proxy: H2Fixture["proxy"];
+let client: H2Fixture["client"];
 
 beforeEach(async () => {
-  proxy = await TestProxy.start();
-  client = http2.connect(`http://127.0.0.1:${proxy.port}`);
-  client.on("error", () => {});
+  fixture = await H2Fixture.start();
+  ({ proxy, client } = fixture);
 });
-afterEach(async () => {
-  client.destroy();
-  await proxy.close();
-});
-
-interface H2Answer {
-  readonly headers: http2.IncomingHttpHeaders & { ":status"?: number };
-  readonly body: string;
-  readonly trailers: http2.IncomingHttpHeaders;
-}
-
-/** Makes one request. */
-async function ask(headers: http2.OutgoingHttpHeaders, body?: string): Promise<H2Answer> {
-  const stream = client.request(headers, { endStream: body === undefined });
-  if (body !== undefined) stream.end(body);
-  const head = new Promise<H2Answer["headers"]>((resolve, reject) =>
-    stream.once("response", resolve).once("error", reject),
-  );
-  let trailers = {};
-  stream.once("trailers", (fields) => {
-    trailers = fields;
-  });
-  const [answer, received] = await Promise.all([head, text(stream)]);
-  return { headers: answer, body: received, trailers };
-}
-
-/** Starts a program that speaks HTTP/2 alone. */
-async function startH2(
-  name: string,
-  onStream: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void,
-) {
-  const server = http2.createServer();
-  const sessions = new Set<http2.ServerHttp2Session>();
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.on("close", () => sessions.delete(session));
-  });
-  server.on("stream", onStream);
-  const port = await listen(server, "127.0.0.1:0", "PROGRAM");
-  proxy.stack.add("program", () => {
-    for (const session of sessions) session.destroy();
-  });
-  await proxy.app(name, [{ id: name, port }], { service: { http: { h2Backend: true } } });
-  return { sessions };
-}
+afterEach(() => fixture.close());
 
 test("HTTP/2 without TLS is spoken to whoever begins with it, many requests at once", async () => {
   await proxy.app("app", (req, res) =>
     res.end(`${req.method} ${req.url} ${req.headers.host} ${req.headers.cookie}`),
   );
   const one = (path: string) =>
-    ask({ ":path": path, ":authority": "app.localhost", cookie: ["a=1", "b=2"], "x-a": "b" });
+    fixture.ask({ ":path": path, ":authority": "app.localhost", cookie: ["a=1", "b=2"], "x-a": "b" });
 
   const answers = await Promise.all(Array.from({ length: 50 }, (_, at) => one(`/${at}`)));
 
@@ -83,75 +39,17 @@ test("bodies and trailers pass from HTTP/2 to a program of HTTP/1.1 and back", a
     res.end();
   });
 
-  const answer = await ask({ ":method": "POST", ":path": "/", ":authority": "app.localhost" }, "hello");
+  const answer = await fixture.ask(
+    { ":method": "POST", ":path": "/", ":authority": "app.localhost" },
+    "hello",
+  );
 
   expect(answer.body).toBe("HELLO");
   expect(answer.trailers["x-sum"]).toBe("7");
 });
 
-test("a call of gRPC passes with its trailers, and streams both ways", async () => {
-  let seen: http2.IncomingHttpHeaders = {};
-  await startH2("grpc", (stream, headers) => {
-    seen = headers;
-    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
-    stream.on("data", (chunk) => stream.write(`<${chunk}>`));
-    stream.on("end", () => stream.end());
-    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0", "grpc-message": "fine" }));
-  });
-  const call = client.request({
-    ":method": "POST",
-    ":path": "/svc/Method",
-    ":authority": "grpc.localhost",
-    "content-type": "application/grpc",
-    te: "trailers",
-    "grpc-timeout": "5S",
-  });
-  let [received, trailers] = ["", {} as http2.IncomingHttpHeaders];
-  call.on("data", (chunk) => {
-    received += chunk;
-  });
-  call.on("trailers", (fields) => {
-    trailers = fields;
-  });
-
-  call.write("one");
-  await expect.poll(() => received).toBe("<one>");
-  call.write("two");
-  await expect.poll(() => received).toBe("<one><two>");
-  call.end();
-
-  await expect.poll(() => trailers["grpc-status"]).toBe("0");
-  expect(trailers["grpc-message"]).toBe("fine");
-  expect(seen).toMatchObject({ te: "trailers", "grpc-timeout": "5S", ":authority": "grpc.localhost" });
-  await expect.poll(() => proxy.router.held).toBe(0);
-});
-
-test("an answer of headers alone passes, as gRPC answers errors", async () => {
-  await startH2("grpc", (stream) => {
-    stream.respond({ ":status": 200, "grpc-status": "5" }, { endStream: true });
-  });
-
-  const answer = await ask({ ":method": "POST", ":path": "/", ":authority": "grpc.localhost" }, "x");
-
-  expect(answer.headers["grpc-status"]).toBe("5");
-  expect(answer.body).toBe("");
-});
-
-test("an error of the proxy reaches a client of gRPC as a status", async () => {
-  await proxy.app("none", []);
-
-  const answer = await ask(
-    { ":method": "POST", ":path": "/", ":authority": "none.localhost", "content-type": "application/grpc" },
-    "x",
-  );
-
-  expect(answer.headers[":status"]).toBe(200);
-  expect(answer.headers["grpc-status"]).toBe("14");
-  expect(answer.headers["grpc-message"]).toContain("NO_MACHINE");
-});
-
 test("a program of HTTP/2 serves clients of HTTP/1.1, over one connection", async () => {
-  const program = await startH2("app", (stream, headers) => {
+  const program = await fixture.startProgram("app", (stream, headers) => {
     stream.respond({ ":status": 200 });
     stream.end(`${headers[":method"]} ${headers[":path"]}`);
   });
@@ -165,7 +63,7 @@ test("a program of HTTP/2 serves clients of HTTP/1.1, over one connection", asyn
 });
 
 test("a program of HTTP/2 that refuses connections, or goes away, costs no request", async () => {
-  const program = await startH2("app", (stream) => {
+  const program = await fixture.startProgram("app", (stream) => {
     stream.respond({ ":status": 200 });
     stream.end("ok");
   });
@@ -190,7 +88,7 @@ test("a program of HTTP/2 that refuses connections, or goes away, costs no reque
 
 test("more requests than a program of HTTP/2 takes at once go by more connections", async () => {
   const finish: (() => void)[] = [];
-  const program = await startH2("app", (stream) => {
+  const program = await fixture.startProgram("app", (stream) => {
     stream.respond({ ":status": 200 });
     finish.push(() => stream.end("ok"));
   });
@@ -206,7 +104,7 @@ test("more requests than a program of HTTP/2 takes at once go by more connection
 test("a stream that the client resets ends at the program", async () => {
   let isClosed = false;
   let hasBegun = false;
-  await startH2("app", (stream) => {
+  await fixture.startProgram("app", (stream) => {
     hasBegun = true;
     stream.on("error", () => {});
     stream.on("close", () => {
@@ -226,7 +124,7 @@ test("a stream that the client resets ends at the program", async () => {
 test("Host and :authority that differ are refused", async () => {
   await proxy.app("app", (_req, res) => res.end());
 
-  const answer = await ask({ ":path": "/", ":authority": "app.localhost", host: "other.localhost" });
+  const answer = await fixture.ask({ ":path": "/", ":authority": "app.localhost", host: "other.localhost" });
 
   expect(answer.headers[":status"]).toBe(400);
 });
@@ -253,7 +151,7 @@ test("a connection that begins requests and resets them at once is ended, and ot
   await flood();
 
   await expect.poll(() => isClosed).toBe(true);
-  expect((await ask({ ":path": "/", ":authority": "app.localhost" })).body).toBe("ok");
+  expect((await fixture.ask({ ":path": "/", ":authority": "app.localhost" })).body).toBe("ok");
   await expect.poll(() => proxy.router.held).toBe(0);
   attacker.destroy();
 });
@@ -298,25 +196,34 @@ test("headers that go on in frame after frame end their connection", async () =>
   await expect.poll(() => isClosed).toBe(true);
 });
 
-/** A frame: RFC 9113 section 4.1. */
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
+test.each(["the connection ends", "the stream is cancelled"])(
+  "an answer of a program of HTTP/2 that breaks off, as %s, is not taken for whole",
+  async (how) => {
+    const machine = await proxy.rawMachine((socket) => {
+      socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+      onRequest(socket, (id) => {
+        // Its head is `:status: 200`.
+        socket.write(frame(1, 4, id, Buffer.from([0x88])));
+        socket.write(frame(0, 0, id, Buffer.from("a part")));
+        if (how === "the connection ends") socket.end();
+        else socket.write(frame(3, 0, id, Buffer.from([0, 0, 0, http2.constants.NGHTTP2_CANCEL])));
+      });
+    });
+    await proxy.app("app", [machine], { service: { http: { h2Backend: true } } });
+    const stream = client.request({ ":path": "/", ":authority": "app.localhost" });
+    let code = 0;
+    stream.on("error", () => {
+      code = stream.rstCode;
+    });
+    stream.resume();
 
-/** A header that is not to be remembered: RFC 7541 section 6.2.2. */
-function header(name: string, value: string): Buffer {
-  return Buffer.concat([
-    Buffer.from([0, name.length]),
-    Buffer.from(name),
-    Buffer.from([value.length]),
-    Buffer.from(value),
-  ]);
-}
+    const answer = await proxy.fetch("app.localhost");
+
+    // The last chunk, of no length, is missing.
+    expect(answer.raw).toMatch(/a part\r\n$/);
+    await expect.poll(() => code).toBe(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  },
+);
 
 test("a client sees a request that breaks off at the program broken off", async () => {
   const machine = await proxy.rawMachine((socket) => {
