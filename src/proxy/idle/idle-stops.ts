@@ -20,6 +20,9 @@ export interface IdleStopsParts {
 const MAX_ASKED = { ofAll: 64, ofOrg: 16 };
 const MIN_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 60_000;
+/** Why a machine cannot be suspended, and goes on. The first holds for its host; the others may pass. */
+const NOT_SUPPORTED = "SUSPEND_NOT_SUPPORTED";
+const NO_SUSPEND: ReadonlySet<string> = new Set([NOT_SUPPORTED, "SUSPEND_FAILED", "DISK_FULL"]);
 
 /** Asks hosts to stop machines that have been idle. */
 export class IdleStops {
@@ -28,6 +31,8 @@ export class IdleStops {
   readonly #asked = new Map<string, number>();
   /** Since when machines that run have had no request of this proxy. */
   readonly #idleSince = new Map<string, number>();
+  /** Machines whose last suspend has failed. */
+  readonly #unsuspended = new Set<string>();
   readonly #abort = new AbortController();
   readonly #underWayOf = new Map<string, number>();
   #underWay = 0;
@@ -53,6 +58,7 @@ export class IdleStops {
   /** Forgets a machine that is there no more. */
   forget(machineId: string): void {
     this.#idleSince.delete(machineId);
+    this.#unsuspended.delete(machineId);
   }
 
   close(): void {
@@ -89,9 +95,11 @@ export class IdleStops {
     this.#count(machine.org, 1);
     let pauseMs = MIN_PAUSE_MS;
     try {
-      if (stop.how === "suspend") await this.#suspend(stop, calls, machine);
-      else await calls.stop(machine, stop.idleTimeoutMs, this.#abort.signal);
-      ended(stop.how === "suspend" ? "suspended" : "stopped");
+      if (stop.how === "suspend") ended(await this.#suspend(stop, calls, machine));
+      else {
+        await calls.stop(machine, stop.idleTimeoutMs, this.#abort.signal);
+        ended("stopped");
+      }
     } catch (error) {
       if (this.#abort.signal.aborted) return;
       const isInUse = error instanceof Fault && error.reason === "MACHINE_IN_USE";
@@ -112,17 +120,25 @@ export class IdleStops {
     else this.#underWayOf.delete(org);
   }
 
-  /** A host that cannot suspend stops the machine: it does not stay awake for that. */
+  /** Stops a machine that cannot be suspended, at the second try unless its host never can: it does not stay awake for that. */
   async #suspend(
     { idleTimeoutMs }: IdleStop,
     calls: NonNullable<ReturnType<Hosts["callsOf"]>>,
     machine: NonNullable<ReturnType<Hosts["called"]>>,
-  ): Promise<void> {
+  ): Promise<"suspended" | "stopped"> {
+    const { machineId } = machine;
     try {
       await calls.suspend(machine, idleTimeoutMs, this.#abort.signal);
+      this.#unsuspended.delete(machineId);
+      return "suspended";
     } catch (error) {
-      if (!(error instanceof Fault) || error.code !== "UNIMPLEMENTED") throw error;
+      if (!(error instanceof Fault) || !NO_SUSPEND.has(error.reason)) throw error;
+      const isAgain = this.#unsuspended.has(machineId) || error.reason === NOT_SUPPORTED;
+      this.#unsuspended.add(machineId);
+      if (!isAgain) throw error;
       await calls.stop(machine, idleTimeoutMs, this.#abort.signal);
+      this.#unsuspended.delete(machineId);
+      return "stopped";
     }
   }
 }

@@ -43,6 +43,9 @@ export class SimHost {
   /** Starts that a proxy has asked for, while one was under way for the same machine. */
   doubleStarts = 0;
   /** Fault of the next starts, by machine. */
+  /** Refuses suspends with this. */
+  suspendFault: Fault | undefined;
+  suspendsRefused = 0;
   readonly startFaults = new Map<string, Fault>();
   startsAsked = 0;
   idleStops = 0;
@@ -152,7 +155,14 @@ export class SimHost {
     return {
       start: ({ machineId }) => this.#start(proxy, machineId),
       stop: ({ machineId }, ifUnusedForMs) => this.#stop(proxy, machineId, ifUnusedForMs),
-      suspend: ({ machineId }, ifUnusedForMs) => this.#stop(proxy, machineId, ifUnusedForMs),
+      suspend: ({ machineId }, ifUnusedForMs) => {
+        const fault = this.suspendFault;
+        if (!fault) return this.#stop(proxy, machineId, ifUnusedForMs);
+        this.suspendsRefused += 1;
+        return this.#call("stop", proxy, machineId, () => {
+          throw fault;
+        });
+      },
     };
   }
 
