@@ -51,7 +51,12 @@ export class H2Backend {
       const isUnheard = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || !session.isConnected;
       return isUnheard ? "refused" : "silent";
     };
-    const abort = onAbort(signal, () => stream.close(constants.NGHTTP2_CANCEL));
+    const readBefore = bytesRead(session);
+    const abort = onAbort(signal, () => {
+      // Perhaps nobody is there any more, which the next request would find out as slowly.
+      if (bytesRead(session) === readBefore) this.#retire(place, session);
+      stream.close(constants.NGHTTP2_CANCEL);
+    });
     stream.once("close", () => {
       abort[Symbol.dispose]();
       session.streams -= 1;
@@ -97,7 +102,7 @@ export class H2Backend {
 
   #session(place: Place): Session {
     const { host, port } = place.address;
-    const key = `${place.machineId}/${place.instanceId}@${host}:${port}`;
+    const key = keyOf(place);
     const sessions = this.#sessions.get(key) ?? [];
     const free = sessions.find(
       ({ client, streams }) => !client.closed && !client.destroyed && streams < limitOf(client),
@@ -109,11 +114,26 @@ export class H2Backend {
     return session;
   }
 
+  /** Begins no more requests on a connection; those under way go on. */
+  #retire(place: Place, session: Session): void {
+    this.#forget(keyOf(place), session);
+    session.client.close();
+  }
+
   #forget(key: string, session: Session): void {
     const left = this.#sessions.get(key)?.filter((each) => each !== session) ?? [];
     if (left.length === 0) this.#sessions.delete(key);
     else this.#sessions.set(key, left);
   }
+}
+
+function keyOf({ machineId, instanceId, address: { host, port } }: Place): string {
+  return `${machineId}/${instanceId}@${host}:${port}`;
+}
+
+/** Bytes that a machine has sent on a connection. */
+function bytesRead({ client, isConnected }: Session): number {
+  return isConnected && !client.destroyed ? (client.socket?.bytesRead ?? 0) : 0;
 }
 
 function open(host: string, port: number): Session {

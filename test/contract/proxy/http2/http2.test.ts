@@ -101,6 +101,23 @@ test("more requests than a program of HTTP/2 takes at once go by more connection
   expect(program.sessions.size).toBe(2);
 });
 
+test("a connection to a program that says nothing any more is not used again", async () => {
+  let connections = 0;
+  const machine = await proxy.rawMachine((socket) => {
+    connections += 1;
+    socket.resume();
+    socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+  });
+  const http = { h2Backend: true, idleTimeoutMs: 100 };
+  await proxy.app("dead", [machine], { service: { http } });
+  const ask = async () => (await proxy.fetch("dead.localhost")).status;
+
+  // The settings that come with the connection are a sign of life.
+  expect([await ask(), connections]).toEqual([504, 1]);
+  expect([await ask(), connections]).toEqual([504, 1]);
+  expect([await ask(), connections]).toEqual([504, 2]);
+});
+
 test("a stream that the client resets ends at the program", async () => {
   let isClosed = false;
   let hasBegun = false;
