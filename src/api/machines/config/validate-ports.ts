@@ -96,6 +96,12 @@ function checkHandlers({ handlers = [] }: PortSettings, protocol: string, at: st
     const isAlone = !postgres || !handlers.includes(other);
     check(isAlone, field, `must have either pg_tls or ${other}: Postgres begins TLS in a way of its own`);
   }
+  const isSaidOnce = !handlers.includes("http") || !handlers.includes("proxy_proto");
+  check(
+    isSaidOnce,
+    field,
+    "must have either http or proxy_proto: requests have the client's address in fly-client-ip",
+  );
 }
 
 /** Checks the options of a port. Those of a handler need the handler. */

@@ -133,6 +133,11 @@ describe("ports of proxies", () => {
     ["a handler twice", { port: 1, handlers: ["tls", "tls"] }, "services[0].ports[0].handlers[1]"],
     ["two kinds of TLS", { port: 1, handlers: ["tls", "pg_tls"] }, "services[0].ports[0].handlers"],
     ["HTTP inside Postgres", { port: 1, handlers: ["pg_tls", "http"] }, "services[0].ports[0].handlers"],
+    [
+      "the PROXY protocol before requests",
+      { port: 1, handlers: ["http", "proxy_proto"] },
+      "services[0].ports[0].handlers",
+    ],
     ["a redirect without HTTP", { port: 1, forceHttps: true }, "services[0].ports[0].force_https"],
     ["options of TLS without it", { port: 1, tls: {} }, "services[0].ports[0].tls_options"],
     [
