@@ -63,6 +63,8 @@ export class H2Front {
   accept(socket: Socket, connection: Connection): void {
     const onSession = (session: ServerHttp2Session) => this.#serve(session, connection);
     this.#server.once("session", onSession);
+    // Half a connection is none by HTTP/2: without this, requests of clients that have left would go on.
+    socket.once("end", () => socket.destroy());
     this.#server.emit("connection", socket);
     this.#server.off("session", onSession);
   }

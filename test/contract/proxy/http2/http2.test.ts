@@ -118,6 +118,37 @@ test("a connection to a program that says nothing any more is not used again", a
   expect([await ask(), connections]).toEqual([504, 2]);
 });
 
+test.each([
+  ["while it waits for a machine", "asleep"],
+  ["while an answer goes on", "app"],
+])("a client that ends its connection %s has left", async (_, name) => {
+  let isWaiting = false;
+  await proxy.app("asleep", [], {
+    admit: (_ask, signal) => {
+      isWaiting = true;
+      return new Promise((_resolve, reject) =>
+        signal.addEventListener("abort", () => {
+          isWaiting = false;
+          reject(signal.reason);
+        }),
+      );
+    },
+  });
+  await proxy.app("app", (_req, res) => res.writeHead(200).write("a part"));
+  const left = connect(proxy.port, "127.0.0.1");
+  left.on("error", () => {}).resume();
+  const head = [Buffer.from([0x82, 0x86, 0x84]), header(":authority", `${name}.localhost`)];
+  left.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  left.write(frame(4, 0, 0, Buffer.alloc(0)));
+  left.write(frame(1, 5, 1, Buffer.concat(head)));
+  const isServed = () => isWaiting || proxy.router.held > 0;
+  await expect.poll(isServed).toBe(true);
+
+  left.end();
+
+  await expect.poll(isServed).toBe(false);
+});
+
 test("a stream that the client resets ends at the program", async () => {
   let isClosed = false;
   let hasBegun = false;
