@@ -155,6 +155,45 @@ describe("a point", () => {
   });
 });
 
+describe("a URL that nobody meant", () => {
+  test.each([
+    ["a period that is none", "since=yesterday&view=compare"],
+    ["a period that ends before it begins", "since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z"],
+    ["times beyond those of a clock", "since=9999999999999999&until=99999999999999999&view=compare"],
+    ["a box beyond those", "since=1h&box=1e300,2e300,1,2"],
+    [
+      "conditions of markup",
+      "since=1h&host=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E&app=%F0%9F%A6%85%E2%80%AE",
+    ],
+    ["broken escapes", "since=1h&host=%E0%A4%A&a=%ff&b=%%%&view=compare"],
+    ["sets that are none", "view=compare&a=since%3Dnever&b=box%3D1e300"],
+    ["a value that is too long", `since=1h&host=${"x".repeat(2_000)}`],
+    ["more values than there may be", `since=1h&${"host=x&".repeat(40)}`],
+  ])("with %s is answered by words, and the page goes on", async (_name, query) => {
+    await open();
+    await page.goto(`${new URL(page.url()).origin}/?${query}`);
+    await settled(page);
+
+    expect(await page.locator("main").innerText()).not.toBe("");
+    const problems = opened?.problems.splice(0) ?? [];
+    // What the console refuses, the browser reports.
+    expect(problems.filter((problem) => !/status of 400|status of 431/.test(problem))).toEqual([]);
+    await page.getByRole("link", { name: "Windhover" }).click();
+    await settled(page);
+    await page.getByRole("region", { name: "What was measured" }).or(heat()).first().waitFor();
+    opened?.problems.splice(0);
+  });
+
+  test("of all kinds shows what hover latency --kind all counts", async () => {
+    await open("&kind=all");
+
+    expect(await matching()).toBe(world.recording.operations.length);
+    expect(await page.getByRole("link", { name: "All", exact: true }).getAttribute("aria-current")).toBe(
+      "true",
+    );
+  });
+});
+
 describe("filters", () => {
   test("are added, inverted and removed, and each is a URL to go back to", async () => {
     await open();
@@ -277,13 +316,15 @@ test("live shows operations as they end, and waits while paused", async () => {
   await settled(page);
   const live = page.getByRole("complementary", { name: "Live starts" });
   await live.getByText("as they end").waitFor();
-  const add = (durationUs: number) => {
+  const add = (...durationsUs: readonly number[]) => {
     const [base] = world.operations();
     if (!base) throw new Error("nothing is recorded");
-    const id = durationUs.toString(16).padStart(16, "f");
-    world.database.addOperations([
-      { ...base, traceId: id + id, spanId: id, startUs: Date.now() * 1_000, durationUs, reason: "" },
-    ]);
+    world.database.addOperations(
+      durationsUs.map((durationUs) => {
+        const id = durationUs.toString(16).padStart(16, "f");
+        return { ...base, traceId: id + id, spanId: id, startUs: Date.now() * 1_000, durationUs, reason: "" };
+      }),
+    );
   };
   add(123_000);
   await live.getByRole("link", { name: "123 ms" }).waitFor();
@@ -293,6 +334,8 @@ test("live shows operations as they end, and waits while paused", async () => {
   await live.getByRole("link", { name: "124 ms" }).waitFor();
 
   expect(await live.getByRole("listitem").first().innerText()).toContain("124 ms");
+  add(...Array.from({ length: 120 }, (_, i) => 200_000 + i));
+  await live.getByText("20 of bursts are not listed").waitFor();
 });
 
 test("everything that matches can be taken along in four formats", async () => {

@@ -9,6 +9,7 @@ import { Trouble } from "./bar/trouble.tsx";
 import { DifferencesPanel } from "./heat/differences.tsx";
 import { HeatPanel } from "./heat/panel.tsx";
 import { LivePanel } from "./live/live-panel.tsx";
+import { Trace } from "./pages/trace/trace.tsx";
 import { ConcurrencyPanel } from "./panels/concurrency.tsx";
 import { CostPanel } from "./panels/cost.tsx";
 import { HopsPanel } from "./panels/hops.tsx";
@@ -21,10 +22,10 @@ import { FailedPanel, WorstPanel } from "./panels/rows.tsx";
 import { announcement } from "./state/announcement.ts";
 import { view } from "./state/location.ts";
 import { isStale, overview } from "./state/queries.ts";
-import { Trace } from "./pages/trace/trace.tsx";
 
 export function App() {
   const { page, isLive, trace, kind } = view.value;
+  const noun = kind === "all" ? "operation" : kind;
   return (
     <>
       <a class="skip" href="#main">
@@ -34,15 +35,15 @@ export function App() {
       <FilterBar />
       <div class={isLive ? "columns with-live" : "columns"}>
         <main id="main" tabIndex={-1}>
-          {page === "overview" && <OverviewPage noun={kind} />}
+          {page === "overview" && <OverviewPage noun={noun} />}
           {page === "flame" && (
-            <Lazy load={() => import("./pages/flame/flame.tsx").then((all) => all.FlamePage)} noun={kind} />
+            <Lazy load={() => import("./pages/flame/flame.tsx").then((all) => all.FlamePage)} noun={noun} />
           )}
           {page === "compare" && (
-            <Lazy load={() => import("./pages/compare/compare.tsx").then((all) => all.Compare)} noun={kind} />
+            <Lazy load={() => import("./pages/compare/compare.tsx").then((all) => all.Compare)} noun={noun} />
           )}
         </main>
-        {isLive && <LivePanel noun={kind} />}
+        {isLive && <LivePanel noun={noun} />}
       </div>
       {trace !== "" && <Trace />}
       <p class="off-screen" aria-live="polite">

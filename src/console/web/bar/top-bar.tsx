@@ -1,12 +1,11 @@
-import { KINDS } from "../../../lib/latency/operation.ts";
-import { dayAndClock, period } from "../format/time.ts";
+import { dayAndClock, period, readInstant } from "../format/time.ts";
 import { follow } from "../panels/hops.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Menu } from "../parts/menu.tsx";
 import { reload } from "../state/load.ts";
 import { go, parameters, urlOf, view } from "../state/location.ts";
 import { switchTheme, theme } from "../state/theme.ts";
-import type { View } from "../state/view.ts";
+import { KIND_NAMES, type View } from "../state/view.ts";
 
 const PERIODS = ["15m", "1h", "6h", "24h", "7d"] as const;
 const PAGES = [
@@ -32,14 +31,14 @@ export function TopBar() {
         Windhover
       </a>
       <nav aria-label="What is measured" class="tabs">
-        {KINDS.map((kind) => (
+        {KIND_NAMES.map((kind) => (
           <a
             key={kind}
             href={urlOf(kindChange(kind))}
             aria-current={view.value.kind === kind ? "true" : undefined}
             onClick={(event) => follow(event, () => go(kindChange(kind)))}
           >
-            {kind === "stop" ? "Stops" : `${kind[0]?.toUpperCase()}${kind.slice(1)}s`}
+            {kind === "all" ? "All" : `${kind[0]?.toUpperCase()}${kind.slice(1)}s`}
           </a>
         ))}
       </nav>
@@ -135,10 +134,10 @@ function Periods() {
 }
 
 function readable(since: string, until: string): string {
-  const [from, to] = [since, until].map((text) => (/^\d+$/.test(text) ? Number(text) : Date.parse(text)));
-  if (from === undefined || !Number.isFinite(from))
-    return until === "" ? `the last ${since}` : `${since} until ${until}`;
-  return to === undefined || !Number.isFinite(to) ? `${dayAndClock(from)} to now` : period(from, to);
+  const [from, to] = [readInstant(since), readInstant(until)];
+  if (from !== undefined && to !== undefined) return period(from, to);
+  if (from !== undefined && until === "") return `${dayAndClock(from)} to now`;
+  return until === "" ? `the last ${since}` : `${since} until ${until}`;
 }
 
 function ExportMenu() {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { bytes, change, duration, probability, relativeChange, share } from "./format.ts";
+import { readDuration, readInstant } from "./time.ts";
 
 test.each([
   [0, "0 µs"],
@@ -37,4 +38,28 @@ test("changes, bytes and probabilities", () => {
     "p = 0.034",
     "p = 0.50",
   ]);
+});
+
+test.each([
+  ["2026-01-31T12:00:00Z", Date.UTC(2026, 0, 31, 12)],
+  ["2026-01-31T12:00:00+02:00", Date.UTC(2026, 0, 31, 10)],
+  ["1700000000000", 1_700_000_000_000],
+  ["9999999999999999", undefined],
+  ["99999-01-01T00:00:00Z", undefined],
+  ["1h", undefined],
+  ["", undefined],
+  ["2026-02-", undefined],
+])("the instant %j is %s", (text, ms) => {
+  expect(readInstant(text)).toBe(ms);
+});
+
+test.each([
+  ["15m", 900_000],
+  ["1.5h", 5_400_000],
+  ["300ms", 300],
+  ["7d", 604_800_000],
+  ["1w", undefined],
+  ["-1h", undefined],
+])("the duration %j is %s", (text, ms) => {
+  expect(readDuration(text)).toBe(ms);
 });

@@ -49,10 +49,22 @@ export function ago(ms: number, nowMs: number): string {
   return `${Math.round(minutes / 60 / 24)} days ago`;
 }
 
-const UNITS = { s: 1_000, m: MINUTE, h: 60 * MINUTE, d: DAY } as const;
+const UNITS = { ms: 1, s: 1_000, m: MINUTE, h: 60 * MINUTE, d: DAY } as const;
 
-/** Reads a duration (`15m`, `1h`, `7d`) as milliseconds. */
+/** Reads a duration (`15m`, `1.5h`, `7d`) as milliseconds. */
 export function readDuration(text: string): number | undefined {
-  const found = /^(\d+)([smhd])$/.exec(text);
+  const found = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
   return found ? Number(found[1]) * UNITS[found[2] as keyof typeof UNITS] : undefined;
+}
+
+/** The last millisecond of a `Date`. */
+export const MAX_MS = 8.64e15;
+
+const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/;
+
+/** Reads RFC 3339, or milliseconds since the epoch. Undefined: it is none, or beyond what a `Date` can be. */
+export function readInstant(text: string): number | undefined {
+  const isCount = /^\d+(?:\.\d+)?$/.test(text);
+  const ms = isCount ? Number(text) : RFC_3339.test(text) ? Date.parse(text) : Number.NaN;
+  return ms >= 0 && ms <= MAX_MS ? ms : undefined;
 }

@@ -4,7 +4,7 @@ import { Dominant, TraceLink } from "../panels/rows.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { PathMark } from "../parts/swatch.tsx";
 import { go } from "../state/location.ts";
-import { held, isPaused, pause, rows, state } from "./live.ts";
+import { held, isPaused, missed, pause, rows, state } from "./live.ts";
 
 const STATES = {
   connecting: "connecting …",
@@ -21,7 +21,10 @@ export function LivePanel({ noun }: { readonly noun: string }) {
         <h2>
           <i class={`live-dot ${state.value}`} /> Live
         </h2>
-        <span class="note">{STATES[state.value]}</span>
+        <span class="note">
+          {STATES[state.value]}
+          {missed.value > 0 && `; ${count(missed.value)} of bursts are not listed`}
+        </span>
         <button type="button" class="chip" aria-pressed={isPaused.value} onClick={pause}>
           <Icon name={isPaused.value ? "play" : "pause"} />{" "}
           {isPaused.value ? `Go on (${count(held.value)} new)` : "Pause"}

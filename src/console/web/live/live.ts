@@ -16,6 +16,8 @@ export const state = signal<LiveState>("connecting");
 export const isPaused = signal(false);
 /** Operations that came while the list was paused. */
 export const held = signal(0);
+/** Operations of bursts that were not sent. */
+export const missed = signal(0);
 
 let waiting: Row[] = [];
 
@@ -26,6 +28,7 @@ export function startLive(): void {
     rows.value = [];
     waiting = [];
     held.value = 0;
+    missed.value = 0;
     state.value = "connecting";
     const source = new EventSource(`api/live?${parameters.value}`);
     let refresh: ReturnType<typeof setTimeout> | undefined;
@@ -34,6 +37,9 @@ export function startLive(): void {
     });
     source.addEventListener("error", () => {
       state.value = source.readyState === EventSource.CLOSED ? "lost" : "connecting";
+    });
+    source.addEventListener("missed", (event) => {
+      missed.value += (JSON.parse((event as MessageEvent<string>).data) as { count: number }).count;
     });
     source.addEventListener("operation", (event) => {
       take(JSON.parse((event as MessageEvent<string>).data) as Row);

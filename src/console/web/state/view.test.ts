@@ -17,6 +17,16 @@ describe("a view", () => {
     expect(writeView(view)).toBe("");
   });
 
+  test.each(["1e300,2e300,1,2", "-5,5,1,2", "1,2,-1,3", "1,2,3,1e300", "1,2,3", "a,b,c,d", "NaN,1,2,3"])(
+    "has no box %s, which no clock could show",
+    (box) => expect(readView(`?box=${box}`).box).toBeUndefined(),
+  );
+
+  test("may be of all kinds, and of a trace in capitals", () => {
+    expect(readView("?kind=all").kind).toBe("all");
+    expect(readView(`?trace=${"AB".repeat(16)}`).trace).toBe("ab".repeat(16));
+  });
+
   test("may ask for what has no value, such as operations without a start path", () => {
     expect(readView("?path=").values.path).toEqual([""]);
   });

@@ -1,5 +1,6 @@
 import { KINDS, type Kind } from "../../../lib/latency/operation.ts";
 import { DIMENSIONS, type Dimension } from "../../answers/operations.ts";
+import { MAX_MS } from "../format/time.ts";
 
 /** A part of the heat map. */
 export interface Box {
@@ -13,7 +14,7 @@ export type Outcome = "" | "ok" | "failed";
 
 /** Which operations are looked at. Empty strings: not set. */
 export interface Filter {
-  readonly kind: Kind;
+  readonly kind: Kind | "all";
   /** A duration (`1h`) or an instant. */
   readonly since: string;
   /** An instant. Empty: now. */
@@ -50,6 +51,8 @@ export const EMPTY_FILTER: Filter = {
 };
 
 const PAGES = ["overview", "compare", "flame"] as const;
+/** What can be looked at. */
+export const KIND_NAMES = [...KINDS, "all"] as const;
 
 /** Reads a view from the query of a URL. What makes no sense there is left out. */
 export function readView(search: string): View {
@@ -57,7 +60,7 @@ export function readView(search: string): View {
   return {
     ...readFilter(query),
     page: PAGES.find((page) => page === query.get("view")) ?? "overview",
-    trace: /^[0-9a-f]{32}$/.test(query.get("trace") ?? "") ? (query.get("trace") ?? "") : "",
+    trace: /^[0-9a-f]{32}$/i.exec(query.get("trace") ?? "")?.[0].toLowerCase() ?? "",
     a: query.get("a") ?? "",
     b: query.get("b") ?? "",
     isLive: query.get("live") === "1",
@@ -73,7 +76,7 @@ export function readFilter(query: URLSearchParams): Filter {
   }
   const outcome = query.get("outcome");
   return {
-    kind: KINDS.find((kind) => kind === query.get("kind")) ?? EMPTY_FILTER.kind,
+    kind: KIND_NAMES.find((kind) => kind === query.get("kind")) ?? EMPTY_FILTER.kind,
     since: query.get("since") || EMPTY_FILTER.since,
     until: query.get("until") ?? "",
     outcome: outcome === "ok" || outcome === "failed" ? outcome : "",
@@ -120,5 +123,6 @@ function readBox(text: string): Box | undefined {
   if (fromMs === undefined || untilMs === undefined || minUs === undefined || maxUs === undefined) {
     return undefined;
   }
-  return fromMs < untilMs && minUs < maxUs ? { fromMs, untilMs, minUs, maxUs } : undefined;
+  const isWithin = fromMs >= 0 && untilMs <= MAX_MS && minUs >= 0 && maxUs <= Number.MAX_SAFE_INTEGER;
+  return isWithin && fromMs < untilMs && minUs < maxUs ? { fromMs, untilMs, minUs, maxUs } : undefined;
 }

@@ -1,4 +1,4 @@
-import { readDuration } from "../../format/time.ts";
+import { readDuration, readInstant } from "../../format/time.ts";
 import { EMPTY_FILTER, type Filter, readFilter, writeFilter } from "../../state/view.ts";
 
 /** Two sets of operations to compare: parameters, URL-encoded. */
@@ -7,15 +7,18 @@ export interface Sets {
   readonly b: string;
 }
 
-/** The period of a filter, in milliseconds since the epoch. */
+const USUAL_PERIOD_MS = 3_600_000;
+
+/** The period of a filter, in milliseconds since the epoch. In place of one that cannot be read, the last hour. */
 export function periodOf(
   { since, until }: Filter,
   nowMs: number,
 ): readonly [fromMs: number, untilMs: number] {
-  const instant = (text: string) => (/^\d+$/.test(text) ? Number(text) : Date.parse(text));
-  const untilMs = until === "" ? nowMs : instant(until);
+  const untilMs = until === "" ? nowMs : readInstant(until);
   const back = readDuration(since);
-  return [back === undefined ? instant(since) : untilMs - back, untilMs];
+  const fromMs = back === undefined || untilMs === undefined ? readInstant(since) : untilMs - back;
+  const isRight = fromMs !== undefined && untilMs !== undefined && fromMs >= 0 && fromMs < untilMs;
+  return isRight ? [fromMs, untilMs] : [nowMs - USUAL_PERIOD_MS, nowMs];
 }
 
 /** Compares the period that is looked at with the one as long before it. */
@@ -64,7 +67,7 @@ export function namesOf({ a, b }: Sets): readonly [string, string] {
 
 function describe(filter: Filter, other: Filter): string {
   const parts: string[] = [];
-  if (filter.kind !== other.kind) parts.push(`${filter.kind}s`);
+  if (filter.kind !== other.kind) parts.push(filter.kind === "all" ? "all operations" : `${filter.kind}s`);
   for (const [dimension, values] of Object.entries(filter.values)) {
     const others = other.values[dimension as keyof Filter["values"]] ?? [];
     if (values.join() !== others.join())
@@ -80,8 +83,8 @@ function describe(filter: Filter, other: Filter): string {
 function describePeriod({ since, until }: Filter): string {
   if (since === EMPTY_FILTER.since && until === "") return "the last hour";
   const short = (text: string) => {
-    const ms = Date.parse(text);
-    return Number.isFinite(ms) && !/^\d+[smhd]$/.test(text)
+    const ms = readInstant(text);
+    return ms !== undefined
       ? new Date(ms).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })
       : text;
   };
