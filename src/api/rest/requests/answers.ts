@@ -59,6 +59,10 @@ const machineAnswer = z.object({
     .optional()
     .describe("Whether proxies send it requests: it runs and its checks pass. Not of Fly's API."),
   checks: z.array(checkAnswer).optional(),
+  warnings: z
+    .array(z.string())
+    .optional()
+    .describe("Of a create and an update: members of the request that are kept, or taken, and not acted on."),
 });
 
 const appAnswer = z.object({

@@ -6,30 +6,20 @@ import {
   MachinesServiceService,
   UpdateMachineRequest,
 } from "../../../gen/windhover/machines/v1/machines.ts";
-import { invalid } from "../../../lib/faults/fault.ts";
 import { Violations } from "../../../lib/faults/violations.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../lib/grpc/messages/maps.ts";
 import { stateToProto } from "../../machines/convert-machine.ts";
 import { MACHINE_STATES } from "../../machines/machine.ts";
-import { configSchema, durationMs } from "../convert/config/config-schema.ts";
-import { configFromJson } from "../convert/config/convert-config.ts";
+import { durationMs } from "../convert/config/config-schema.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
-import {
-  durationOrSeconds,
-  flag,
-  integer,
-  needed,
-  queryFlag,
-  repeated,
-  seconds,
-  text,
-} from "../convert/fields.ts";
-import { isObject, type JsonObject } from "../convert/json.ts";
+import { durationOrSeconds, flag, queryFlag, repeated, text } from "../convert/fields.ts";
+import type { JsonObject } from "../convert/json.ts";
 import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { type RestRequest, type Route, route } from "../requests/route.ts";
 import { statesOf, wordsOf } from "../requests/states.ts";
+import { launchFields, readLaunch } from "./read-launch.ts";
 import { updateLeased } from "./service-leased-update.ts";
 import { pagesToJson } from "./service-machine-pages.ts";
 
@@ -38,15 +28,18 @@ const TAG = "Machines";
 const PAGE = 500;
 const METADATA = "metadata.";
 
-const launchFields = {
-  config: needed(configSchema),
-  name: text("Unique in the app. Default: made by the server."),
-  region: text("A region, several with commas, or a group such as `eu` or `any`."),
-  skip_launch: flag(),
-  skip_service_registration: flag(),
-  lease_ttl: seconds(3_600),
-  min_secrets_version: integer(),
-};
+const createBody = z.looseObject({
+  ...launchFields,
+  request_id: text("The same as an `Idempotency-Key`, which counts when both are there."),
+});
+
+const updateBody = z.looseObject({
+  ...launchFields,
+  current_version: text("`instance_id` that the machine must have now."),
+  launch: flag().describe("Starts a machine that does not run."),
+  rollback: flag().describe("Goes back to the old version when the new one does not become ready."),
+  ready_timeout: durationOrSeconds().describe("How long the new version must run to be ready."),
+});
 
 export const machineRoutes: readonly Route[] = [
   route({
@@ -96,12 +89,9 @@ export const machineRoutes: readonly Route[] = [
     answer: "machine",
     rpc: MachinesServiceService.createMachine,
     timeoutMs: TIMEOUT_MS.create,
-    body: z.looseObject({
-      ...launchFields,
-      request_id: text("The same as an `Idempotency-Key`, which counts when both are there."),
-    }),
+    body: createBody,
     async handle(request) {
-      const { config, body } = readLaunch(request);
+      const { config, body, warnings } = readLaunch(request, createBody);
       const { machine } = await request.unary(
         CreateMachineRequest.fromPartial({
           app: request.param("app"),
@@ -113,7 +103,7 @@ export const machineRoutes: readonly Route[] = [
           leaseTtl: leaseTtlOf(body.lease_ttl),
         }),
       );
-      return { body: machine ? machineToJson(machine) : {} };
+      return { body: machine ? { ...machineToJson(machine), ...warnings } : {} };
     },
   }),
   route({
@@ -141,15 +131,9 @@ export const machineRoutes: readonly Route[] = [
     // Of the lease that comes before the update.
     names: { ttl: "lease_ttl", nonce: "fly-machine-lease-nonce" },
     timeoutMs: TIMEOUT_MS.create,
-    body: z.looseObject({
-      ...launchFields,
-      current_version: text("`instance_id` that the machine must have now."),
-      launch: flag().describe("Starts a machine that does not run."),
-      rollback: flag().describe("Goes back to the old version when the new one does not become ready."),
-      ready_timeout: durationOrSeconds().describe("How long the new version must run to be ready."),
-    }),
+    body: updateBody,
     async handle(request) {
-      const { config, body } = readLaunch(request);
+      const { config, body, warnings } = readLaunch(request, updateBody);
       const machineId = await request.machineId();
       if (body.name || body.region) await requireSamePlace(request, machineId, body);
       const readyMs = durationMs(body.ready_timeout);
@@ -167,7 +151,7 @@ export const machineRoutes: readonly Route[] = [
           }),
         ),
       );
-      return { body: machine ? machineToJson(machine) : {} };
+      return { body: machine ? { ...machineToJson(machine), ...warnings } : {} };
     },
   }),
   route({
@@ -191,25 +175,6 @@ export const machineRoutes: readonly Route[] = [
     },
   }),
 ];
-
-/** Reads the body of a create or an update. @throws Fault INVALID_FIELDS with every wrong field */
-function readLaunch<B>(request: {
-  readonly arrived: { readonly body: JsonObject };
-  read(): { readonly body: B };
-}) {
-  const violations = new Violations();
-  const body = violations.collect(() => request.read().body);
-  // Otherwise violations of the configuration would be there twice.
-  const isRead = !violations.all.some(({ field }) => /^config\b/.test(field));
-  const given = request.arrived.body["config"] ?? {};
-  const config = isRead ? violations.collect(() => configFromJson(given)) : undefined;
-  // When nothing else is wrong, the api says it.
-  if (violations.any && isObject(given) && !given["image"])
-    violations.add("config.image", "is required, e.g. nginx or 127.0.0.1:5000/app:tag");
-  violations.throwIfAny();
-  if (body === undefined) throw invalid([]);
-  return { config, body };
-}
 
 /**
  * Checks that an update changes neither name nor region: clients send both along.

@@ -34,6 +34,13 @@ export function configFromJson(json: unknown, at = "config"): MachineConfig {
   const config = read(configSchema, json, at, true) ?? {};
   refuseUnbuilt(config, at);
   const violations = new Violations();
+  const converted = convertConfig(config, at, violations);
+  violations.throwIfAny();
+  return converted;
+}
+
+/** Converts a configuration of the right types. It is whole only when there are no violations. */
+export function convertConfig(config: ConfigJson, at: string, violations: Violations): MachineConfig {
   const [process] = config.processes ?? [];
   const guest = guestFromJson(config, at, violations);
   const files = (config.files ?? []).map((file, i) => {
@@ -45,7 +52,6 @@ export function configFromJson(json: unknown, at = "config"): MachineConfig {
   const services = mergeServices(
     (config.services ?? []).map((each, i) => serviceFromJson(each, `${at}.services[${i}]`, violations)),
   );
-  violations.throwIfAny();
   const typed: MachineConfig = {
     image: config.image ?? "",
     guest,
@@ -95,8 +101,8 @@ function extraOf(config: ConfigJson, typed: MachineConfig): JsonObject | undefin
   return Object.keys(extra).length === 0 ? undefined : extra;
 }
 
-/** Converts the typed fields, without those that have their default. */
-function typedToJson(config: MachineConfig): JsonObject {
+/** Converts the typed fields, which are acted on, without those that have their default. */
+export function typedToJson(config: MachineConfig): JsonObject {
   const { image, env, services, checks, metadata, restart, autoDestroy, schedule, files } = config;
   return {
     ...(image === "" ? {} : { image }),
