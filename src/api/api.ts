@@ -217,6 +217,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     connections.streams.retain(addresses);
     schedulers.keepConnected();
   };
+  const orgs = new OrganizationStore(database);
   const tokens = new TokenStore(database);
   const revocationsFile = join(options.stateDir, "revocations.json");
   readRevocations(revocationsFile, revocations);
@@ -252,7 +253,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     apps,
     hostnames: new HostnameStore(database),
     proxyDomains: options.proxyDomains ?? [],
-    orgs: new OrganizationStore(database),
+    orgs,
     ...{ logins, checkLogin: options.checkLogin ?? (async () => false) },
     statusOf,
   };
@@ -272,6 +273,7 @@ export async function openApi(options: ApiOptions, stack: Stack): Promise<Api> {
     lookups: {
       appOf: (machineId, org, signal) => machineApps.find(machineId, org, signal),
       requireApp: async (app, org) => void (await apps.get(app, org)),
+      nameOfOrg: (org) => orgs.nameOf(org),
     },
     inProgress: new CallsInProgress(options.inProgressLimits ?? DEFAULT_IN_PROGRESS_LIMITS),
   };

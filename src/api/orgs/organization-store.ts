@@ -52,6 +52,16 @@ export class OrganizationStore {
     return rows[0];
   }
 
+  /** Returns the name of an organisation; undefined when there is none. */
+  async nameOf(slug: string): Promise<string | undefined> {
+    const { rows } = await this.#db.query<Pick<Organization, "name">>({
+      name: "organization_name",
+      text: "select name from organizations where slug = $1",
+      values: [slug],
+    });
+    return rows[0]?.name;
+  }
+
   /** Reads a page by slug, after `after`. */
   async list(after: string, limit: number): Promise<readonly Organization[]> {
     const { rows } = await this.#db.query<Organization>({

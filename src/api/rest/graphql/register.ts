@@ -20,7 +20,7 @@ export function registerGraphql(
   server: FastifyInstance,
   { parts, exchangeOf }: Pick<Registrar, "parts" | "exchangeOf">,
 ): void {
-  const { calls, bodies } = parts;
+  const { bodies, calls } = parts;
   const known = new WeakMap<FastifyRequest, Claims>();
   server.route({
     method: "POST",
@@ -42,7 +42,7 @@ export function registerGraphql(
       const claims = known.get(request);
       try {
         const body = parseBody(await bodies.read(request.raw, claims?.org ?? ""));
-        const root = resolvers(calls, exchangeOf(request).caller, claims?.scopes ?? []);
+        const root = resolvers(parts, exchangeOf(request).caller, claims?.scopes ?? []);
         return sendJson(reply, OK, await runQuery(body, root));
       } catch (err) {
         if (!(err instanceof Fault)) throw err;

@@ -1,18 +1,18 @@
 import { type App, AppsServiceService } from "../../../gen/windhover/machines/v1/apps.ts";
 import { PlatformServiceService } from "../../../gen/windhover/machines/v1/platform.ts";
 import { Fault } from "../../../lib/faults/fault.ts";
-import type { LocalCaller, LocalCalls } from "../../../lib/grpc/server/local/local-calls.ts";
+import type { LocalCaller } from "../../../lib/grpc/server/local/local-calls.ts";
 import { appToJson } from "../convert/convert-platform.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { requireOwnOrg } from "../requests/own-org.ts";
-import type { Rpc } from "../requests/route.ts";
+import type { RouteParts, Rpc } from "../requests/route.ts";
 
 /** Makes the functions that answer the fields of a query, with the rights of its caller. */
-export function resolvers(calls: LocalCalls, caller: LocalCaller, scopes: readonly string[]) {
+export function resolvers({ calls, lookups }: RouteParts, caller: LocalCaller, scopes: readonly string[]) {
   const call = async <Req, Res>(rpc: Rpc<Req, Res>, request: Req): Promise<Res> =>
     await (await calls.begin(rpc, caller, TIMEOUT_MS.read)).unary(request);
   const viewerRole = scopes.includes("admin") ? "admin" : "member";
-  const organization = (slug: string, name = slug) => ({
+  const organization = (slug: string, name: string) => ({
     ...{ id: slug, slug, rawSlug: slug, name },
     ...{ type: "SHARED", viewerRole },
   });
@@ -26,11 +26,11 @@ export function resolvers(calls: LocalCalls, caller: LocalCaller, scopes: readon
     async organization({ slug, id }: { readonly slug?: string; readonly id?: string }) {
       const { org } = await who();
       requireOwnOrg({ org }, slug ?? id ?? "");
-      return organization(org);
+      return organization(org, await lookups.nameOfOrg(org));
     },
     async organizations() {
       const { org } = await who();
-      return { nodes: [organization(org)], totalCount: 1 };
+      return { nodes: [organization(org, await lookups.nameOfOrg(org))], totalCount: 1 };
     },
     async platform() {
       const { regions, nearest } = await call(PlatformServiceService.listRegions, {});

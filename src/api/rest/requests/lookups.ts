@@ -6,14 +6,22 @@ export interface LookupSources {
   appOf(machineId: string, org: string, signal?: AbortSignal): Promise<string | undefined>;
   /** @throws Fault APP_NOT_FOUND, ... */
   requireApp(app: string, org: string): Promise<void>;
+  /** Returns the name of an organisation; undefined when there is none. */
+  nameOfOrg(org: string): Promise<string | undefined>;
 }
 
-/** Checks that the machine of a path is of the app of the path. gRPC's calls name no app. */
+/** Looks up what REST answers need beside their calls: gRPC's calls name no app of a machine, and no name of an organisation. */
 export class Lookups {
   readonly #sources: LookupSources;
 
   constructor(sources: LookupSources) {
     this.#sources = sources;
+  }
+
+  /** Returns the name of an organisation: its slug when it cannot be looked up. Never throws. */
+  async nameOfOrg(org: string): Promise<string> {
+    const name = await this.#sources.nameOfOrg(org).catch(() => undefined);
+    return name || org;
   }
 
   /** @throws Fault APP_NOT_FOUND, MACHINE_NOT_FOUND */

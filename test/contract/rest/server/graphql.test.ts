@@ -33,9 +33,11 @@ test("an app, its organisation and all organisations are told", async () => {
     },
   });
   expect(org.body).toMatchObject({
-    data: { organization: { id: "personal", slug: "personal", viewerRole: "member" } },
+    data: { organization: { id: "personal", slug: "personal", name: "Personal", viewerRole: "member" } },
   });
-  expect(orgs.body).toMatchObject({ data: { organizations: { nodes: [{ rawSlug: "personal" }] } } });
+  expect(orgs.body).toMatchObject({
+    data: { organizations: { nodes: [{ rawSlug: "personal", name: "Personal" }] } },
+  });
 });
 
 test("what is not there, and what is not built, is an error with a code", async () => {
