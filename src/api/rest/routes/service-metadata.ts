@@ -87,10 +87,13 @@ export const metadataRoutes: readonly Route[] = [
     summary: "Sets one entry of the metadata.",
     rpc: MachinesServiceService.updateMetadata,
     names: NAMES,
-    body: z.looseObject({ value: text("An empty text removes the entry."), updated_at: text() }),
+    body: z.looseObject({ value: needed(text("An empty text removes the entry.")), updated_at: text() }),
     status: NO_CONTENT,
     async handle(request) {
       const { value } = request.read().body;
+      // A slip of the pen must not remove the entry.
+      if (!Object.hasOwn(request.arrived.body, "value"))
+        throw invalid([{ field: "value", description: "is required; an empty text removes the entry" }]);
       await updateOne(request, value);
       return {};
     },
