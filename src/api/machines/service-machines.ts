@@ -133,7 +133,8 @@ function waitFromProto(req: WaitMachineRequest): readonly [MachineId, WaitOption
     violations.check(timeoutMs >= 1 && timeoutMs <= MAX_WAIT_MS, "timeout", "must be 1 ms to 5 min");
     const mayBeVersion = instanceId === "" || timeOfUlid(instanceId) !== undefined;
     violations.check(mayBeVersion, "instance_id", "must be that of a version, 26 letters and digits");
-    checkToken("after_event_id", afterEventId, violations);
+    const mayBeEvent = afterEventId === "" || timeOfUlid(afterEventId) !== undefined;
+    violations.check(mayBeEvent, "after_event_id", "must be that of an event, 26 letters and digits");
     const all = new Set<AwaitedState>(asked);
     if (settled) for (const state of SETTLED_STATES) all.add(state);
     if (ready) all.add("ready");

@@ -99,8 +99,9 @@ describe("waits and logs", () => {
         LIMIT,
       );
     };
-    const event = (id: string, status: MachineState) =>
-      MachineEvent.fromPartial({ id, type: "start", status });
+    const eventId = (number: string) => number.padStart(26, "0");
+    const event = (number: string, status: MachineState) =>
+      MachineEvent.fromPartial({ id: eventId(number), type: "start", status });
     let id: string;
 
     beforeEach(async () => {
@@ -114,7 +115,7 @@ describe("waits and logs", () => {
       world.host(1).change(id, { state: MachineState.FAILED, events: [event("7", MachineState.FAILED)] });
 
       expect(rests.machine?.state).toBe(MachineState.CREATED);
-      expect(await waited).toMatchObject({ machine: { state: MachineState.FAILED }, eventId: "7" });
+      expect(await waited).toMatchObject({ machine: { state: MachineState.FAILED }, eventId: eventId("7") });
     });
 
     test("from an event on finds what happened before it began, and the present state does not count", async () => {
@@ -125,15 +126,21 @@ describe("waits and logs", () => {
       ];
       world.host(1).change(id, { state: MachineState.STARTED, events });
 
-      const stopped = await until(id, { states: [MachineState.STOPPED], afterEventId: "02" });
-      const next = until(id, { states: [MachineState.STARTED], afterEventId: "04", acrossCalls: true });
+      const stopped = await until(id, { states: [MachineState.STOPPED], afterEventId: eventId("02") });
+      const next = until(id, {
+        states: [MachineState.STARTED],
+        afterEventId: eventId("04"),
+        acrossCalls: true,
+      });
       const later = [event("05", MachineState.STARTED), ...events];
       await expect.poll(() => world.host(1).calls.filter((each) => each === "getMachine").length).toBe(3);
       world.host(1).change(id, { state: MachineState.STARTED, events: later });
 
-      expect(stopped).toMatchObject({ machine: { id, state: MachineState.STOPPED }, eventId: "03" });
-      expect((await next).eventId).toBe("05");
-      expect(await faultOf(until(id, { states: [MachineState.CREATED], afterEventId: "05" }))).toMatchObject({
+      expect(stopped).toMatchObject({ machine: { id, state: MachineState.STOPPED }, eventId: eventId("03") });
+      expect((await next).eventId).toBe(eventId("05"));
+      expect(
+        await faultOf(until(id, { states: [MachineState.CREATED], afterEventId: eventId("05") })),
+      ).toMatchObject({
         reason: "STATE_UNREACHABLE",
       });
     });
@@ -143,14 +150,14 @@ describe("waits and logs", () => {
       const cordon = { ...event("02", MachineState.CREATED), type: "cordon" };
       world.host(1).change(id, { events: [cordon, launch] });
 
-      const created = await until(id, { states: [MachineState.CREATED], afterEventId: "01" });
+      const created = await until(id, { states: [MachineState.CREATED], afterEventId: eventId("01") });
       world
         .host(1)
         .change(id, { state: MachineState.STARTED, events: [cordon, event("01", MachineState.STARTED)] });
-      const again = until(id, { states: [MachineState.STARTED], afterEventId: "01" });
+      const again = until(id, { states: [MachineState.STARTED], afterEventId: eventId("01") });
       const fault = await faultOf(again);
       world.host(1).change(id, { state: MachineState.DESTROYED, events: [destroy, cordon, launch] });
-      const destroyed = await until(id, { states: [MachineState.DESTROYED], afterEventId: "03" });
+      const destroyed = await until(id, { states: [MachineState.DESTROYED], afterEventId: eventId("03") });
 
       expect(created.machine?.state).toBe(MachineState.CREATED);
       expect(fault.reason).toBe("STATE_UNREACHABLE");
@@ -248,6 +255,13 @@ describe("waits and logs", () => {
       for (const instanceId of ["latest", "2", "01J".repeat(9)])
         expect(await faultOf(until(id, { instanceId }))).toMatchObject({
           ...{ reason: "INVALID_FIELDS", facts: { fields: "instance_id" } },
+        });
+    });
+
+    test("from what cannot be an event fails at once", async () => {
+      for (const afterEventId of ["newest", "7", "01J".repeat(9), "8".repeat(26)])
+        expect(await faultOf(until(id, { afterEventId }))).toMatchObject({
+          ...{ reason: "INVALID_FIELDS", facts: { fields: "after_event_id" } },
         });
     });
 
