@@ -122,6 +122,7 @@ export function updateFromProto(request: UpdateMachineRequest): UpdateRequest {
   if (violations.any || !config) throw violations.fault();
   return {
     ...{ config, imageRef, credentials, currentVersion, nonce, launch, skipLaunch },
+    ...(request.requestId === "" ? {} : { key: { id: request.requestId, hash: request.requestHash } }),
     rollbackWithinMs: request.rollback ? (readyMs ?? DEFAULT_READY_MS) : undefined,
     watchMs: request.rollback ? 0 : (readyMs ?? DEFAULT_WATCH_MS),
   };

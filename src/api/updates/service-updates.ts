@@ -5,6 +5,7 @@ import type {
 } from "../../gen/windhover/machines/v1/machines.ts";
 import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
+import { hashOf } from "../creates/request-hash.ts";
 import { checkReference } from "../creates/saga/images.ts";
 import type { UpdateRequest } from "../machines/changes/update.ts";
 import { configInputFromProto } from "../machines/config/convert-config.ts";
@@ -13,6 +14,7 @@ import { machineToProto } from "../machines/convert-machine.ts";
 import type { MachineId } from "../machines/machine-id.ts";
 import { checkToken, machineRequest } from "../machines/machine-request.ts";
 import { authorize } from "../requests/authorize.ts";
+import { checkRequestId } from "../requests/names.ts";
 import type { Updates } from "./updates.ts";
 
 const MAX_READY_MS = 300_000;
@@ -28,7 +30,7 @@ export function updatesService(updates: Updates): Pick<MachinesServiceServer, "u
 }
 
 function updateFromProto(req: UpdateMachineRequest): readonly [MachineId, UpdateRequest] {
-  const { currentVersion, launch, skipLaunch, leaseNonce, rollback } = req;
+  const { currentVersion, launch, skipLaunch, leaseNonce, rollback, requestId } = req;
   const input = req.config && configInputFromProto(req.config);
   const size = req.config ? MachineConfig.encode(req.config).finish().length : 0;
   const readyTimeoutMs = durationFromProto(req.readyTimeout);
@@ -37,10 +39,13 @@ function updateFromProto(req: UpdateMachineRequest): readonly [MachineId, Update
     checkToken("current_version", currentVersion, violations);
     violations.check(!(launch && skipLaunch), "skip_launch", "must not be set together with launch");
     checkToken("lease_nonce", leaseNonce, violations);
+    if (requestId !== "") violations.add("request_id", checkRequestId(requestId));
     const ms = readyTimeoutMs ?? 0;
     violations.check(ms >= 0 && ms <= MAX_READY_MS, "ready_timeout", "must be 0 to 5 min");
     return valid;
   });
   if (!config) throw new Error("a request without a configuration was taken as valid");
-  return [id, { config, currentVersion, launch, skipLaunch, leaseNonce, rollback, readyTimeoutMs }];
+  const asked = { config, currentVersion, launch, skipLaunch, rollback, readyTimeoutMs };
+  const requestHash = requestId === "" ? "" : hashOf(asked).toString("hex");
+  return [id, { ...asked, leaseNonce, requestId, requestHash }];
 }

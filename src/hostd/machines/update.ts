@@ -2,7 +2,10 @@ import { Fault } from "../../lib/faults/fault.ts";
 import type { Change, Machine, PendingStop, PendingUpdate } from "./machine.ts";
 import { nextScheduled } from "./own-starts/schedule.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
-import type { MachineSpec, Version } from "./version.ts";
+import type { MachineSpec, UpdateKey, Version } from "./version.ts";
+
+/** Updates of a machine that a repeat finds. Older ones would be made again. */
+const MAX_UPDATES = 16;
 
 /** Options of an update. */
 export interface UpdateOptions {
@@ -28,17 +31,24 @@ export function willLaunch(machine: Machine, { launch, skipLaunch }: UpdateOptio
 /**
  * Replaces the version.
  *
- * @param placed ports of the new version, and the stop of the old VM if there is one
+ * @param placed ports of the new version, the stop of the old VM if there is one, and the key of the call
  */
 export function updated(
   machine: Machine,
   version: Version,
   options: UpdateOptions,
-  placed: { readonly ports: readonly number[]; readonly stop: PendingStop | undefined },
+  placed: {
+    readonly ports: readonly number[];
+    readonly stop: PendingStop | undefined;
+    readonly key?: UpdateKey | undefined;
+  },
   at: Stamp,
 ): Change {
   const { image: _image, previous: _previous, ...identity } = machine.spec;
-  const spec: MachineSpec = { ...identity, ...version };
+  const { key } = placed;
+  const made = key && [{ ...key, instanceId: version.instanceId }, ...(identity.updates ?? [])];
+  const updates = made && { updates: made.slice(0, MAX_UPDATES) };
+  const spec: MachineSpec = { ...identity, ...updates, ...version };
   const event = { type: "update", source: "user" } as const;
   const { restarts: _restarts, restartAtMs: _at, saved: _saved, snapshot: _snapshot, ...kept } = machine;
   const isBetweenRuns = machine.state === "restarting" && machine.vmId === undefined;
@@ -73,7 +83,9 @@ export function rolledBack(machine: Machine, at: Stamp): Change {
     reason: "ROLLED_BACK",
     message: `the old version is back: ${update.failure.message}`,
   } as const;
-  const spec: MachineSpec = { ...identity, ...previous };
+  // A repeat tries again.
+  const updates = identity.updates?.filter(({ instanceId }) => instanceId !== identity.instanceId);
+  const spec: MachineSpec = { ...identity, ...(updates ? { updates } : {}), ...previous };
   const ports = update.previousPorts;
   if (update.from !== "started") {
     const { update: _, ...next } = move(machine, update.from, at);

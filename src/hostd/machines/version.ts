@@ -34,6 +34,18 @@ export interface LocalImage {
   readonly sizeBytes?: number;
 }
 
+/** By which a call may be repeated. */
+export interface UpdateKey {
+  readonly id: string;
+  /** Of what is asked for. */
+  readonly hash: string;
+}
+
+/** An update that was made, and the version that it made. */
+export interface MadeUpdate extends UpdateKey {
+  readonly instanceId: string;
+}
+
 /** A version of a machine's configuration, and its image. */
 export interface Version {
   /** ULID. */
@@ -55,6 +67,8 @@ export interface MachineSpec extends Version {
   readonly createdAtMs: number;
   /** The version before, while an update may still need it. */
   readonly previous?: Version;
+  /** The last updates that may be repeated, newest first. */
+  readonly updates?: readonly MadeUpdate[];
 }
 
 /** Returns the digests of the images that a machine uses: during an update there may be two. */

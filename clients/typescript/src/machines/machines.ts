@@ -171,17 +171,21 @@ export class Machines {
     return machineFromProto(machine);
   }
 
-  /** Replaces the configuration by a new version. Nothing of the old one is kept. */
+  /**
+   * Replaces the configuration by a new version. Nothing of the old one is kept. A repeat of the call makes no
+   * further version: each has a `requestId`.
+   */
   async update(machineId: string, config: MachineConfigInput, options: UpdateOptions = {}): Promise<Machine> {
     const { currentVersion = "", launch = false, skipLaunch = false, rollback = false, ...rest } = options;
-    const { readyTimeoutMs, leaseNonce = "", ...scope } = rest;
+    const { readyTimeoutMs, leaseNonce = "", requestId, ...scope } = rest;
     const message = {
+      requestId: requestId || randomUUID(),
       ...{ machineId, currentVersion, launch, skipLaunch, rollback, leaseNonce },
       config: complete(MachineConfig, config),
       readyTimeout: durationOrNone(readyTimeoutMs),
     };
     const bounds = within(DEFAULTS.updateMs + (readyTimeoutMs ?? 0), scope);
-    const { machine } = await this.#call((c) => c.updateMachine, message, "ifNotDone", bounds);
+    const { machine } = await this.#call((c) => c.updateMachine, message, "always", bounds);
     return machineFromProto(machine);
   }
 

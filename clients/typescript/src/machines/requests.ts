@@ -73,6 +73,8 @@ export interface RestartOptions extends StopOptions {
 
 /** Options of `machines.update`. */
 export interface UpdateOptions extends Guarded {
+  /** Makes the update safe to repeat, also by another process. Default: one of this call. */
+  readonly requestId?: string;
   /** `instanceId` that the machine must have now. Absent: any. */
   readonly currentVersion?: string;
   /** Starts a machine that does not run. */

@@ -31,6 +31,7 @@ type Call = (windhover: Windhover) => Promise<unknown>;
 const SAFE: readonly (readonly [string, Call])[] = [
   ["getMachine", ({ machines }) => machines.get(ID)],
   ["createMachine", ({ machines }) => machines.create({ app: "a", config })],
+  ["updateMachine", ({ machines }) => machines.update(ID, config)],
   ["stopMachine", ({ machines }) => machines.stop(ID)],
   ["destroyMachine", ({ machines }) => machines.destroy(ID)],
   ["setMachineCordon", ({ machines }) => machines.cordon(ID)],
@@ -43,7 +44,6 @@ const SAFE: readonly (readonly [string, Call])[] = [
 const UNSAFE: readonly (readonly [string, Call])[] = [
   ["startMachine", ({ machines }) => machines.start(ID)],
   ["restartMachine", ({ machines }) => machines.restart(ID)],
-  ["updateMachine", ({ machines }) => machines.update(ID, config)],
   ["signalMachine", ({ machines }) => machines.signal(ID, "SIGHUP")],
   ["runCommand", ({ exec }) => exec.run(ID, ["true"])],
 ];
@@ -254,13 +254,15 @@ test("a call is safe to repeat also when its id is empty", async () => {
     asked.push(call.request);
     done(null, { ...machine, app: { name: "a" } });
   };
-  const windhover = clientOf(await serveApi({ createMachine: keep, acquireMachine: keep, createApp: keep }));
+  const served = { createMachine: keep, acquireMachine: keep, createApp: keep, updateMachine: keep };
+  const windhover = clientOf(await serveApi(served));
 
   await windhover.machines.create({ app: "a", config, requestId: "" });
   await windhover.acquire({ steps: [{ start: ID }], key: "" });
   await windhover.apps.create("a", { requestId: "" });
+  await windhover.machines.update(ID, config, { requestId: "" });
 
-  expect(asked).toHaveLength(3);
+  expect(asked).toHaveLength(4);
   for (const { requestId, key } of asked) expect(requestId || key).toMatch(/^[0-9a-f-]{36}$/);
 });
 

@@ -21,6 +21,10 @@ export interface UpdateRequest {
   readonly leaseNonce: string;
   /** Return to the old version when the new one does not become ready. */
   readonly rollback: boolean;
+  /** By which the caller may repeat the update. Empty: it cannot be repeated. */
+  readonly requestId: string;
+  /** Hash of what is asked for. */
+  readonly requestHash: string;
   /** Undefined: the host's default. */
   readonly readyTimeoutMs: number | undefined;
 }

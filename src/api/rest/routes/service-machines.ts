@@ -28,14 +28,14 @@ const TAG = "Machines";
 const PAGE = 500;
 const METADATA = "metadata.";
 
-const createBody = z.looseObject({
-  ...launchFields,
-  request_id: text("The same as an `Idempotency-Key`, which counts when both are there."),
-});
+const requestIdField = text("The same as an `Idempotency-Key`, which counts when both are there.");
+
+const createBody = z.looseObject({ ...launchFields, request_id: requestIdField });
 
 const updateBody = z.looseObject({
   ...launchFields,
   current_version: text("`instance_id` that the machine must have now."),
+  request_id: requestIdField,
   launch: flag().describe("Starts a machine that does not run."),
   rollback: flag().describe("Goes back to the old version when the new one does not become ready."),
   ready_timeout: durationOrSeconds().describe("How long the new version must run to be ready."),
@@ -126,6 +126,8 @@ export const machineRoutes: readonly Route[] = [
     path: "/v1/apps/:app/machines/:id",
     tag: TAG,
     summary: "Updates a machine: replaces its configuration by a new version.",
+    description:
+      "An `Idempotency-Key` makes it safe to repeat: when the update was made, the same key answers the machine as it is.",
     answer: "machine",
     rpc: MachinesServiceService.updateMachine,
     // Of the lease that comes before the update.
@@ -137,7 +139,9 @@ export const machineRoutes: readonly Route[] = [
       const machineId = await request.machineId();
       if (body.name || body.region) await requireSamePlace(request, machineId, body);
       const readyMs = durationMs(body.ready_timeout);
-      const machine = await updateLeased(request, machineId, body.lease_ttl, (leaseNonce) =>
+      const requestId = requestIdOf(request.arrived.headers["idempotency-key"] || body.request_id);
+      const asked = { leaseSeconds: body.lease_ttl, requestId };
+      const machine = await updateLeased(request, machineId, asked, (leaseNonce) =>
         request.unary(
           UpdateMachineRequest.fromPartial({
             machineId,
@@ -147,7 +151,7 @@ export const machineRoutes: readonly Route[] = [
             launch: body.launch ?? false,
             rollback: body.rollback ?? false,
             ...(readyMs === undefined ? {} : { readyTimeout: durationToProto(readyMs) }),
-            leaseNonce,
+            ...{ leaseNonce, requestId },
           }),
         ),
       );

@@ -18,3 +18,11 @@ export function withEnd(failure: Fault, { state }: Machine, cause: unknown): Fau
   const message = `${failure.message}; but it could not be started: ${cause.message}`;
   return new Fault(failure.code, failure.reason, message, { ...failure.facts, state }, { cause });
 }
+
+export function requestReused(id: string, requestId: string): Fault {
+  const message = `request_id ${requestId} stands for another update of machine ${id}; use a new one for each update`;
+  return new Fault("INVALID_ARGUMENT", "REQUEST_ID_REUSED", message, {
+    machine_id: id,
+    request_id: requestId,
+  });
+}

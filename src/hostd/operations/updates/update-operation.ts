@@ -13,7 +13,7 @@ import {
   updateRefused,
   willLaunch,
 } from "../../machines/update.ts";
-import type { Version } from "../../machines/version.ts";
+import type { UpdateKey, Version } from "../../machines/version.ts";
 import { type LaunchParts, launch } from "../launch/launch.ts";
 import { startFailedFault } from "../launch/launch-faults.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
@@ -31,6 +31,8 @@ export type UpdateParts = LaunchParts &
 /** An update of a machine whose new image is local. */
 export interface NewVersion extends UpdateOptions {
   readonly version: Omit<Version, "resources">;
+  /** By which the call may be repeated. */
+  readonly key: UpdateKey | undefined;
   /**
    * Refuses the update when the machine is not, or no longer, as the caller expects. Called again
    * before the intent is stored.
@@ -112,7 +114,7 @@ export class UpdateOperation {
    * Allocates the resources of the new version, stores the intent with the stop of the old VM, and
    * stops that.
    */
-  async #intend({ version, check, wasStopped: _, ...options }: NewVersion): Promise<void> {
+  async #intend({ version, key, check, wasStopped: _, ...options }: NewVersion): Promise<void> {
     const { id, machine } = this.#runtime;
     const { ledger, scheduling, number } = this.#parts;
     check(machine);
@@ -125,7 +127,7 @@ export class UpdateOperation {
         check(now);
         // In turn with other changes: one of a machine that is started ends what is reserved for it.
         ledger.resize(id, resources, willLaunch(now, options));
-        return updated(now, { ...version, resources }, options, { ports, stop }, at);
+        return updated(now, { ...version, resources }, options, { ports, stop, key }, at);
       });
     } catch (err) {
       if (this.#runtime.machine.spec.instanceId === version.instanceId) throw err;

@@ -8,7 +8,7 @@ import { guardLease } from "../../machines/lease.ts";
 import type { Machine } from "../../machines/machine.ts";
 import type { MachineConfig } from "../../machines/machine-config.ts";
 import { type UpdateOptions, versionMismatch } from "../../machines/update.ts";
-import type { ImageRef, LocalImage } from "../../machines/version.ts";
+import type { ImageRef, LocalImage, UpdateKey } from "../../machines/version.ts";
 import type { Proxies } from "../../proxies/proxies.ts";
 import { watchStart } from "../launch/start-watch.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";
@@ -17,6 +17,7 @@ import type { RequestQueue } from "../requests/request-queue.ts";
 import type { Suspends } from "../saves/suspends.ts";
 import type { Stops } from "../stops/stops.ts";
 import type { ImagePins } from "./image-pins.ts";
+import { requestReused } from "./update-faults.ts";
 import { type NewVersion, UpdateOperation, type UpdateParts } from "./update-operation.ts";
 
 /** A new version of a machine, as a call asks for it. */
@@ -27,6 +28,8 @@ export interface UpdateRequest extends UpdateOptions {
   /** Version that the machine must have; empty: any. */
   readonly currentVersion: string;
   readonly nonce: string;
+  /** By which the call may be repeated. Absent: it cannot be. */
+  readonly key?: UpdateKey;
   /** Time for which a new process is watched when there is no rollback. */
   readonly watchMs: number;
 }
@@ -38,6 +41,14 @@ export type UpdatesParts = UpdateParts & {
   readonly ids: Pick<Ids, "event">;
   readonly clock: Pick<Clock, "now">;
 };
+
+/** An update under way that a repeat joins. */
+interface Repeatable {
+  readonly hash: string;
+  readonly done: Promise<Machine>;
+  /** Of its caller. */
+  readonly signal: AbortSignal;
+}
 
 /** What else there is on the machine that an update depends on. */
 interface Others {
@@ -55,6 +66,8 @@ export class Updates {
   readonly #queue: RequestQueue;
   readonly #parts: UpdatesParts;
   readonly #others: Others;
+  /** Those under way that may be repeated, by the id of their request. */
+  readonly #repeatable = new Map<string, Repeatable>();
 
   constructor(runtime: MachineRuntime, queue: RequestQueue, parts: UpdatesParts, others: Others) {
     this.#runtime = runtime;
@@ -64,11 +77,48 @@ export class Updates {
   }
 
   /**
-   * Replaces the version of the machine. `signal` ends only the pull.
+   * Replaces the version of the machine. A repeat joins the update under way, or finds what it has done.
+   * `signal` ends only the pull.
    *
-   * @throws Fault LEASE_HELD, VERSION_MISMATCH, AUTO_DESTROY, INVALID_STATE, MACHINE_BUSY; as the image cache; as {@link UpdateOperation}
+   * @throws Fault LEASE_HELD, REQUEST_ID_REUSED, VERSION_MISMATCH, AUTO_DESTROY, INVALID_STATE, MACHINE_BUSY; as the image cache; as
+   *   {@link UpdateOperation}
    */
   async update(request: UpdateRequest, signal: AbortSignal): Promise<Machine> {
+    const { key, nonce } = request;
+    if (!key) return this.#make(request, signal);
+    const { id, hash } = key;
+    for (;;) {
+      guardLease(this.#runtime.machine, nonce, this.#parts.clock.now());
+      const known = this.#repeatable.get(id) ?? this.#made(id, signal);
+      if (!known) break;
+      if (known.hash !== hash) throw requestReused(this.#runtime.id, id);
+      try {
+        return await known.done;
+      } catch (err) {
+        // Its caller has gone and ended its pull: this one makes the update.
+        if (known.signal === signal || !known.signal.aborted || signal.aborted) throw err;
+      }
+    }
+    const done = this.#make(request, signal);
+    this.#repeatable.set(id, { hash, done, signal });
+    try {
+      return await done;
+    } finally {
+      this.#repeatable.delete(id);
+    }
+  }
+
+  /** Returns an update that was made, of an earlier hostd perhaps not to its end. */
+  #made(id: string, signal: AbortSignal): Repeatable | undefined {
+    const { spec, state } = this.#runtime.machine;
+    const made = spec.updates?.find((each) => each.id === id);
+    if (!made) return undefined;
+    const isUnderWay = state === "updating" && made.instanceId === spec.instanceId;
+    const rest: Promise<unknown> = (isUnderWay && this.#queue.last?.done) || Promise.resolve();
+    return { hash: made.hash, done: rest.then(() => this.#runtime.machine), signal };
+  }
+
+  async #make(request: UpdateRequest, signal: AbortSignal): Promise<Machine> {
     const { config, imageRef, launch, skipLaunch, rollbackWithinMs, watchMs } = request;
     const { clock, ids, pins } = this.#parts;
     const check = (machine: Machine) => this.#check(machine, request);
@@ -82,7 +132,7 @@ export class Updates {
     try {
       const image = await this.#image(request, signal);
       const version = { instanceId: ids.event(clock.now()), config, imageRef, image };
-      const update = { version, check, wasStopped, launch, skipLaunch, rollbackWithinMs };
+      const update = { version, key: request.key, check, wasStopped, launch, skipLaunch, rollbackWithinMs };
       return await this.#replace(update, watchMs);
     } finally {
       release();

@@ -198,6 +198,28 @@ export function machineCases(rest: () => RestFleet): void {
       expect([409, 412]).toContain((await update(instance_id)).status);
     });
 
+    test("an update with a key is made once, however often it is asked for, and gets one lease", async () => {
+      const { id, instance_id } = await rest().machine(app);
+      const config = { image: rest().image, env: { A: "1" } };
+      const key = { "idempotency-key": "the deploy of today" };
+      const body = { config, current_version: instance_id, lease_ttl: 30 };
+      const update = (sent: object, headers: Record<string, string> = key) =>
+        rest().call("POST", `${machines()}/${id}`, sent, headers);
+
+      const all = [...(await Promise.all([update(body), update(body)]))];
+      const nonce = { "fly-machine-lease-nonce": String(all[0]?.json.nonce) };
+      const other = await update({ ...body, config: { ...config, env: {} } }, { ...key, ...nonce });
+
+      expect(all.map(({ status, json }) => [status, json.instance_id, json.nonce])).toEqual(
+        Array(2).fill([200, all[0]?.json.instance_id, all[0]?.json.nonce]),
+      );
+      expect(all[0]?.json.instance_id).not.toBe(instance_id);
+      expect(other).toMatchObject({ status: 400, json: { reason: "REQUEST_ID_REUSED" } });
+      const { events } = await rest().ok("GET", `${machines()}/${id}`);
+      expect(events.filter(({ type }: { type: string }) => type === "update")).toHaveLength(1);
+      await rest().ok("DELETE", `${machines()}/${id}?force=true`, undefined, nonce);
+    });
+
     test("a stopped machine stays stopped when it is updated, unless asked to launch", async () => {
       const { id } = await rest().machine(app, {}, { skip_launch: true });
       const update = (more: object) =>

@@ -82,6 +82,7 @@ async function requestOf(
     leaseNonce,
     rollback: flags.rollback === true,
     readyTimeout: durationToProto(flags.readyTimeout),
+    requestId: "",
   };
 }
 
