@@ -17,6 +17,11 @@ export interface HttpOptions {
   readonly body?: string;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /**
+   * Returns what takes the pieces of an answer as they come; undefined when it is wanted whole. Its text is
+   * empty then, and it may take as long as it likes.
+   */
+  readonly toReader?: (head: Omit<HttpAnswer, "text">) => ((bytes: Buffer) => Promise<void>) | undefined;
 }
 
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -27,11 +32,12 @@ export async function httpRequest(url: string, options: HttpOptions): Promise<Ht
   const { token, json, timeoutMs } = options;
   const sent = options.body ?? (json === undefined ? undefined : JSON.stringify(json));
   const body = sent === undefined ? undefined : Buffer.from(sent);
-  const overdue = AbortSignal.timeout(timeoutMs);
+  const overdue = new AbortController();
+  const timer = setTimeout(() => overdue.abort(), timeoutMs).unref();
   return await new Promise((resolve, reject) => {
     const request = open(url, {
       method: options.method ?? (body ? "POST" : "GET"),
-      signal: options.signal ? AbortSignal.any([overdue, options.signal]) : overdue,
+      signal: options.signal ? AbortSignal.any([overdue.signal, options.signal]) : overdue.signal,
       agent: false,
       headers: {
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -40,9 +46,16 @@ export async function httpRequest(url: string, options: HttpOptions): Promise<Ht
       },
     });
     const fail = (err: Error) =>
-      reject(overdue.aborted ? new Error(`no whole answer within ${timeoutMs / 1_000} s`) : err);
+      reject(overdue.signal.aborted ? new Error(`no whole answer within ${timeoutMs / 1_000} s`) : err);
     request.once("error", fail);
     request.once("response", (response) => {
+      const { statusCode: status = 0, headers } = response;
+      const reader = options.toReader?.({ status, headers });
+      if (reader) {
+        clearTimeout(timer);
+        pass(response, reader).then(() => resolve({ status, headers, text: "" }), fail);
+        return;
+      }
       const chunks: Buffer[] = [];
       let bytes = 0;
       response.on("data", (chunk: Buffer) => {
@@ -53,10 +66,18 @@ export async function httpRequest(url: string, options: HttpOptions): Promise<Ht
       });
       response.once("error", fail);
       response.once("end", () => {
-        const { statusCode: status = 0, headers } = response;
+        clearTimeout(timer);
         resolve({ status, headers, text: Buffer.concat(chunks).toString("utf8") });
       });
     });
     request.end(body);
   });
+}
+
+/** Passes the pieces of an answer on as they come, no faster than they are taken. */
+async function pass(
+  response: AsyncIterable<Buffer>,
+  reader: (bytes: Buffer) => Promise<void>,
+): Promise<void> {
+  for await (const bytes of response) await reader(bytes);
 }

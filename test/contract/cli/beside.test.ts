@@ -161,6 +161,25 @@ describe("hover api", () => {
     expect([missing.code, missing.err]).toEqual([1, "HTTP 404\n"]);
   });
 
+  test("a stream is printed as it comes, for as long as it goes on", async () => {
+    const printed = Promise.withResolvers<void>();
+    const server = createServer(async (_request, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
+      response.write("data: 1\n\n");
+      await printed.promise;
+      response.end("data: 2\n\n");
+    });
+    const env = { WINDHOVER_REST_URL: `127.0.0.1:${await listen(server, "127.0.0.1:0", "REST")}` };
+
+    const run = cli.home.start(env, "api", "/v1/apps/web/watch");
+    await expect.poll(() => run.out(), { timeout: 20_000 }).toBe("data: 1\n\n");
+    printed.resolve();
+
+    expect((await run.ended).code).toBe(0);
+    expect(run.out()).toBe("data: 1\n\ndata: 2\n\n");
+    server.close();
+  });
+
   test("a gateway that is not there is said to be so", async () => {
     const { code, err } = await cli.home.hoverWith(
       { WINDHOVER_REST_URL: "127.0.0.1:1" },

@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { Fault } from "../../../lib/faults/fault.ts";
-import { type HttpAnswer, httpRequest } from "../../session/http.ts";
+import { type HttpAnswer, type HttpOptions, httpRequest } from "../../session/http.ts";
 import { EXIT } from "../../session/report.ts";
 import type { Session } from "../../session/session.ts";
 import { UsageError } from "../../session/usage-error.ts";
 
 /** A create may have to pull and flatten a large image. */
 const TIMEOUT_MS = 15 * 60_000;
+const STREAM = /^(?:text\/event-stream|application\/x-ndjson)\b/;
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /** The flags of `hover api`. */
@@ -36,18 +37,33 @@ export async function callApi(
     token: session.token(),
     timeoutMs: flags.timeout ?? TIMEOUT_MS,
     signal: session.signal,
+    toReader: readerOf(session, flags.include === true),
     ...(flags.data === undefined ? {} : { body: await bodyOf(flags.data) }),
   };
   let answer: HttpAnswer;
   try {
     answer = await httpRequest(`${address}${path}`, options);
   } catch (err) {
+    if (session.signal.aborted) throw err;
     const why = err instanceof Error && err.message !== "" ? `: ${err.message}` : "";
     const message = `the REST API at ${address} (from ${from}) does not answer${why}`;
     throw new Fault("UNAVAILABLE", "REST_UNAVAILABLE", message, { address }, { cause: err });
   }
-  print(session, answer, flags.include === true);
+  if (!isStream(answer)) print(session, answer, flags.include === true);
   if (answer.status >= 400) session.exitCode = EXIT.failed;
+}
+
+/** Prints the pieces of a stream as they come: who watches wants to see them. */
+function readerOf({ terminal }: Session, include: boolean): NonNullable<HttpOptions["toReader"]> {
+  return (head) => {
+    if (!isStream(head)) return undefined;
+    if (include) terminal.out(headOf(head));
+    return (bytes) => terminal.pass("stdout", bytes);
+  };
+}
+
+function isStream({ status, headers }: Omit<HttpAnswer, "text">): boolean {
+  return status < 400 && STREAM.test(headers["content-type"] ?? "");
 }
 
 function headersOf(lines: readonly string[]): Record<string, string> {
@@ -72,12 +88,14 @@ async function bodyOf(data: string): Promise<string> {
 
 /** Prints JSON laid out for people, and anything else as it is. */
 function print({ terminal }: Session, { status, headers, text: body }: HttpAnswer, include: boolean): void {
-  if (include) {
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-    terminal.out(`${[`HTTP ${status}`, ...lines].join("\n")}\n\n`);
-  }
+  if (include) terminal.out(headOf({ status, headers }));
   if (status >= 400 && !include) terminal.err(`HTTP ${status}\n`);
   if (body !== "") terminal.out(`${laidOut(body).trimEnd()}\n`);
+}
+
+function headOf({ status, headers }: Omit<HttpAnswer, "text">): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  return `${[`HTTP ${status}`, ...lines].join("\n")}\n\n`;
 }
 
 function laidOut(body: string): string {
