@@ -141,6 +141,7 @@ function create(
     name: "",
     region: "",
     skipLaunch: true,
+    cordoned: false,
     requestId: "",
     placement: undefined,
     leaseTtl: undefined,

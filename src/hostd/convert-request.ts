@@ -82,7 +82,7 @@ export function awardFromProto(request: CreateMachineRequest): Award {
     imageRef: imageRefFromProto(machine.imageRef),
     createTraceId,
   };
-  return { id, spec, reservationId, epoch, keepForLaunch, lease };
+  return { id, spec, reservationId, epoch, keepForLaunch, isCordoned: machine.cordoned, lease };
 }
 
 /** Converts a lease to acquire. @throws Fault INVALID_FIELDS */

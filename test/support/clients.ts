@@ -46,6 +46,7 @@ export function clientsOf(address: string, token: string) {
         name: "",
         region: "",
         skipLaunch: false,
+        cordoned: false,
         requestId: "",
         placement: undefined,
         leaseTtl: undefined,

@@ -50,13 +50,13 @@ export function createsService(
 }
 
 function inputFromProto(req: CreateMachineRequest, { org, subject }: Caller): CreateInput {
-  const { app, name, region, skipLaunch, requestId } = req;
+  const { app, name, region, skipLaunch, cordoned, requestId } = req;
   const config = req.config && configInputFromProto(req.config);
   const placement = placementFromProto(req.placement);
   const configBytes = req.config ? MachineConfig.encode(req.config).finish().length : 0;
   const leaseTtlMs = durationFromProto(req.leaseTtl);
   return {
-    ...{ org, app, name, region, skipLaunch, requestId, placement, config, configBytes },
+    ...{ org, app, name, region, skipLaunch, cordoned, requestId, placement, config, configBytes },
     ...{ subject, leaseTtlMs },
   };
 }

@@ -16,6 +16,7 @@ export interface CreateInput {
   /** Encoded size of the configuration. */
   readonly configBytes: number;
   readonly skipLaunch: boolean;
+  readonly cordoned?: boolean;
   readonly requestId: string;
   readonly placement: PlacementInput | undefined;
   /** Subject of the caller's token. */
@@ -47,6 +48,8 @@ export function validateCreate(
     regions: resolveRegions(region, regions),
     regionAsked: region,
     ...(placement ? { placement } : {}),
+    // Absent in requests that were hashed before there was this field.
+    ...(input.cordoned ? { cordoned: true } : {}),
     ...(ttlMs === undefined ? {} : { lease: { ttlMs, owner } }),
   };
 }

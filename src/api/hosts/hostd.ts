@@ -44,6 +44,7 @@ export interface Award {
   readonly epoch: string;
   /** Whether the host keeps CPU and memory for a start that follows at once. */
   readonly keepForLaunch: boolean;
+  readonly cordoned: boolean;
   /** Lease that the machine begins with. Undefined: none. */
   readonly lease: NewLease | undefined;
 }

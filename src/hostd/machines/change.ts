@@ -28,6 +28,7 @@ export function newMachine(
   placed: {
     readonly ports: readonly number[];
     readonly launchUntilMs: number | undefined;
+    readonly isCordoned?: boolean;
     readonly lease: Lease | undefined;
   },
   at: Stamp,
@@ -44,6 +45,7 @@ export function newMachine(
     lastStartPath: "",
     lastStartTraceId: "",
     ...(placed.launchUntilMs === undefined ? {} : { launchUntilMs: placed.launchUntilMs }),
+    ...(placed.isCordoned ? { isCordoned: true } : {}),
     ...(placed.lease === undefined ? {} : { lease: placed.lease }),
     ...(scheduledAtMs === undefined ? {} : { scheduledAtMs }),
   };

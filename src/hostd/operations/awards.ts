@@ -20,6 +20,8 @@ export interface Award {
   readonly epoch: bigint;
   /** Keep CPU and memory allocated for the first start. */
   readonly keepForLaunch: boolean;
+  /** Whether proxies send it no requests until it is uncordoned. */
+  readonly isCordoned: boolean;
   /** Lease that the machine begins with. */
   readonly lease?: NewLease | undefined;
 }
@@ -86,6 +88,7 @@ export class Awards {
         {
           ports: allocated,
           launchUntilMs: keepForLaunch ? nowMs + limits.keepForLaunchMs : undefined,
+          isCordoned: award.isCordoned,
           lease: award.lease && newLease(award.lease, instanceId, nowMs),
         },
         { nowMs, eventId: ids.event(nowMs) },

@@ -179,7 +179,7 @@ export function announcementOf({ vmm, ...rest }: HostIdentity) {
 }
 
 function placement({ machineId: id, config: given, image, reservationId, epoch, ...award }: Award) {
-  const { name, app, org, region, createTraceId, keepForLaunch, lease } = award;
+  const { name, app, org, region, createTraceId, keepForLaunch, cordoned, lease } = award;
   const { init, ...rest } = given;
   const config: MachineConfig = {
     ...rest,
@@ -192,6 +192,7 @@ function placement({ machineId: id, config: given, image, reservationId, epoch, 
     reservationId,
     epoch: BigInt(epoch),
     keepForLaunch,
+    isCordoned: cordoned,
     lease: lease && { requestId: "", ...lease },
   };
 }

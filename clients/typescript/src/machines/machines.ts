@@ -74,9 +74,9 @@ export class Machines {
    * connection is lost: the request id makes that safe.
    */
   async create(request: CreateMachine, options: CallOptions = {}): Promise<Machine> {
-    const { app, name = "", region = "", skipLaunch = false, leaseTtlMs } = request;
+    const { app, name = "", region = "", skipLaunch = false, cordoned = false, leaseTtlMs } = request;
     const message = {
-      ...{ app, name, region, skipLaunch },
+      ...{ app, name, region, skipLaunch, cordoned },
       // An empty one would be none, and a repeat another machine.
       requestId: request.requestId || randomUUID(),
       config: complete(MachineConfig, request.config),

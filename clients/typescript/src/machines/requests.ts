@@ -22,6 +22,8 @@ export interface CreateMachine {
   readonly region?: string;
   /** Leaves the machine `created`. */
   readonly skipLaunch?: boolean;
+  /** Creates it cordoned: proxies send it no requests until `uncordon`. */
+  readonly cordoned?: boolean;
   /** Makes a repeat return the same machine for 24 hours. Absent: a random one. */
   readonly requestId?: string;
   readonly placement?: Input<Placement>;

@@ -107,9 +107,9 @@ async function ask(
   signal: AbortSignal,
 ): Promise<void> {
   const { machineId, offer, region, reservationId } = attempt;
-  const { name, app, org, config, skipLaunch, lease } = run.request;
+  const { name, app, org, config, skipLaunch, cordoned = false, lease } = run.request;
   const order = {
-    ...{ machineId, name, app, org, region, config, reservationId },
+    ...{ machineId, name, app, org, region, config, reservationId, cordoned },
     image: run.image,
     createTraceId: run.createTraceId,
     epoch: offer.epoch,

@@ -14,6 +14,8 @@ export interface CreateRequest {
   readonly regionAsked: string;
   readonly config: MachineConfig;
   readonly skipLaunch: boolean;
+  /** Absent: proxies send it requests at once. */
+  readonly cordoned?: true;
   /** Absent: any host. */
   readonly placement?: Placement;
   /** Lease that the caller gets on the machine. Absent: none. */

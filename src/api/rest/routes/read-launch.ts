@@ -15,13 +15,15 @@ export const launchFields = {
   name: text("Unique in the app. Default: made by the server."),
   region: text("A region, several with commas, or a group such as `eu` or `any`."),
   skip_launch: flag(),
-  skip_service_registration: flag(),
+  skip_service_registration: flag().describe(
+    "Creates the machine cordoned: it gets no requests until `uncordon`.",
+  ),
   lease_ttl: seconds(3_600),
   min_secrets_version: integer(),
 };
 
-/** Members that are checked and not acted on. */
-const NOT_ACTED_ON = new Set(["skip_service_registration", "min_secrets_version"]);
+/** A member that is checked and not acted on. */
+const NOT_ACTED_ON = "min_secrets_version";
 /** Of no meaning where there are no secrets. */
 const NEEDLESS = ["skip_secrets"];
 
@@ -29,6 +31,7 @@ const NEEDLESS = ["skip_secrets"];
  * Reads the body of a create or an update.
  *
  * @param schema of the body
+ * @param inert members of it that this request does not act on
  * @returns `warnings`: what is kept and not acted on, as a member of the answer
  * @throws Fault INVALID_FIELDS with every wrong field
  */
@@ -38,6 +41,7 @@ export function readLaunch<S extends z.ZodObject>(
     read(): { readonly body: z.output<S> };
   },
   { shape }: S,
+  inert: readonly string[] = [],
 ) {
   const { body: arrived } = request.arrived;
   const violations = new Violations();
@@ -50,7 +54,8 @@ export function readLaunch<S extends z.ZodObject>(
   if (violations.any) addValues(violations, arrived["name"], given);
   violations.throwIfAny();
   if (body === undefined || config === undefined) throw invalid([]);
-  const known = new Set([...Object.keys(shape).filter((name) => !NOT_ACTED_ON.has(name)), ...NEEDLESS]);
+  const known = new Set([...Object.keys(shape), ...NEEDLESS]);
+  for (const name of [NOT_ACTED_ON, ...inert]) known.delete(name);
   const ignored = [...ignoredOf(arrived, known), ...ignoredMembers(config)];
   const warnings = ignored.map((field) => `${field} is not acted on`);
   return { config, body, warnings: warnings.length > 0 ? { warnings } : {} };

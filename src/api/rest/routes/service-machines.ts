@@ -99,6 +99,7 @@ export const machineRoutes: readonly Route[] = [
           name: body.name ?? "",
           region: body.region ?? "",
           skipLaunch: body.skip_launch ?? false,
+          cordoned: body.skip_service_registration ?? false,
           requestId: requestIdOf(request.arrived.headers["idempotency-key"] || body.request_id),
           leaseTtl: leaseTtlOf(body.lease_ttl),
         }),
@@ -135,7 +136,7 @@ export const machineRoutes: readonly Route[] = [
     timeoutMs: TIMEOUT_MS.create,
     body: updateBody,
     async handle(request) {
-      const { config, body, warnings } = readLaunch(request, updateBody);
+      const { config, body, warnings } = readLaunch(request, updateBody, ["skip_service_registration"]);
       const machineId = await request.machineId();
       if (body.name || body.region) await requireSamePlace(request, machineId, body);
       const readyMs = durationMs(body.ready_timeout);

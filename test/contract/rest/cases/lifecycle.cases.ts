@@ -193,6 +193,16 @@ export function lifecycleCases(rest: () => RestFleet): void {
       });
     });
 
+    test("a machine whose services are not to be registered is cordoned from its first moment", async () => {
+      const made = await rest().machine(app, {}, { skip_service_registration: true });
+
+      expect(made).toMatchObject({ state: "started", cordoned: true });
+      expect(made).not.toHaveProperty("warnings");
+      expect(await ok("GET", path(made.id))).toMatchObject({ cordoned: true });
+      await ok("POST", `${path(made.id)}/uncordon`);
+      expect(await ok("GET", path(made.id))).toMatchObject({ cordoned: false });
+    });
+
     test("cordon and uncordon are told", async () => {
       expect(await ok("POST", `${path(id)}/cordon`)).toEqual({ ok: true });
       expect(await ok("GET", path(id))).toMatchObject({ cordoned: true });

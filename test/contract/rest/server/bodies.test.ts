@@ -137,7 +137,7 @@ test("what is kept and not acted on is named in the answer, and nothing else is"
   const made = await send("POST", "/v1/apps/web/machines", {
     ...sent,
     config,
-    skip_service_registration: true,
+    min_secrets_version: 3,
   });
   const { id } = Object(made.body);
   const plain = { config: { image: "nginx", stop_config: { timeout: "90s" } }, skip_secrets: true };
@@ -146,7 +146,7 @@ test("what is kept and not acted on is named in the answer, and nothing else is"
   expect(Object(made.body)["warnings"].toSorted()).toEqual([
     "config.auto_stop_machines is not acted on",
     "config.init.swap_size_mb is not acted on",
-    "skip_service_registration is not acted on",
+    "min_secrets_version is not acted on",
   ]);
   expect(updated.status).toBe(200);
   expect(updated.body).not.toHaveProperty("warnings");

@@ -41,6 +41,7 @@ export async function runClone(session: Session, [idOrName]: [string], flags: Cl
     name: flags.name ?? "",
     region: flags.region ?? source.region,
     skipLaunch: flags.skipLaunch === true,
+    cordoned: false,
     requestId: flags.requestId ?? `hover-${randomUUID()}`,
     placement: undefined,
     leaseTtl: flags.wait ? durationToProto(LEASE_MS) : undefined,

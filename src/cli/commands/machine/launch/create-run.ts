@@ -86,6 +86,7 @@ function requestOf(
     name: flags.name ?? "",
     region: flags.region ?? "",
     skipLaunch,
+    cordoned: false,
     requestId: flags.requestId ?? `hover-${randomUUID()}`,
     placement: placement(flags),
   };
