@@ -149,6 +149,50 @@ describe("flags of flyctl", () => {
     });
   });
 
+  test("--machine-config says what nothing comes of, and refuses what would make another machine", async () => {
+    const run = (config: object) =>
+      cli.home.hover("m", "run", "-a", "web", "--machine-config", JSON.stringify({ image: "a", ...config }));
+
+    const inert = await run({
+      init: { swap_size_mb: 512, cmd: ["x"] },
+      metrics: { port: 9091 },
+      auto_stop_machines: "stop",
+      standbys: [],
+      dns: { skip_registration: true },
+    });
+    const whole = await run({ stop_config: { timeout: "5s" } });
+    const other = await run({
+      mounts: [{ volume: "vol_1", path: "/data" }],
+      guest: { gpus: 1 },
+      files: [{ guest_path: "/a", secret_name: "S" }],
+      size: "huge-1x",
+    });
+
+    expect(inert.err).toContain("Not acted on: init.swap_size_mb, metrics.port, auto_stop_machines.\n");
+    expect(whole.err).not.toContain("Not acted on");
+    expect([other.code, other.err]).toEqual([
+      2,
+      expect.stringContaining("has what is not built yet: mounts, guest.gpus, files[0].secret_name, size"),
+    ]);
+  });
+
+  test("--machine-config takes a preset, and the one entry of processes as the program", async () => {
+    const fly = {
+      ...{ image: "a", size: "shared-cpu-2x", init: { cmd: ["old"], tty: true }, env: { A: "1", B: "1" } },
+      processes: [{ cmd: ["new"], user: "app", env: { B: "2" } }],
+    };
+
+    await cli.home.hover("m", "run", "-a", "web", "--machine-config", JSON.stringify(fly));
+
+    const { config } = created();
+    expect(config).toMatchObject({
+      guest: { cpuKind: "shared", cpus: 2, memoryMb: 512 },
+      init: { cmd: ["new"], user: "app", tty: true },
+    });
+    expect(config?.env).toEqual(new Map(Object.entries({ A: "1", B: "2" })));
+    expect(config?.extra).toBeUndefined();
+  });
+
   test("-c does not take the fly.toml of an app", async () => {
     const { code, err } = await cli.home.hover(...RUN, "-c", "fly.toml");
 

@@ -8,6 +8,7 @@ import {
   ServiceConfig,
 } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { UsageError } from "../../../session/usage-error.ts";
+import { refuseUnbuilt } from "./fly-members.ts";
 import { fromFly, serviceFromFly } from "./from-fly.ts";
 import { flag, list, object, text, textList, texts, time, whole } from "./schema-fields.ts";
 import { CHECKS, SERVICE, serviceFromFile } from "./service-schema.ts";
@@ -66,6 +67,7 @@ export function readConfigFile(path: string, isFly: boolean): MachineConfig {
   }
   if (!isFly) return parseConfig(value, name);
   const { known, extra } = separate(fromFly(value));
+  if (extra) refuseUnbuilt(extra, name);
   return { ...parseConfig(known, name), extra };
 }
 

@@ -74,7 +74,7 @@ export function configOptions(command: HoverCommand): HoverCommand {
         "-c, --config <file.json>",
         "whole configuration, as `status --json` shows it; flags override it",
       )
-      .option("--machine-config <json|file>", "the same as Fly's JSON; what is not known is kept")
+      .option("--machine-config <json|file>", "the same as Fly's JSON; what is not known is kept, and named")
       .option("--skip-dns-registration", "always so: machines have no entry in a DNS yet"),
   );
 }

@@ -1,3 +1,4 @@
+import { withOwnMembers } from "./fly-members.ts";
 import { isObject } from "./schema-fields.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -11,7 +12,7 @@ const NS_PER_MS = 1e6;
  */
 export function fromFly(value: unknown): unknown {
   if (!isObject(value)) return value;
-  return change(value, {
+  return change(withOwnMembers(value), {
     stop_config: (stop) => change(stop, { timeout: timeFromFly }),
     files: each((file) => rename(file, { raw_value: "content" })),
     services: each(serviceFromFly),

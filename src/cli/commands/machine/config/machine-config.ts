@@ -1,9 +1,11 @@
 import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
+import type { Session } from "../../../session/session.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import { commandLine } from "./command-line.ts";
 import { readConfigFile } from "./config-file.ts";
 import type { ConfigFlags } from "./config-flags.ts";
+import { ignoredMembers } from "./fly-members.ts";
 import { withServices } from "./services.ts";
 
 /**
@@ -29,6 +31,12 @@ export function configOfFile({ config, machineConfig }: ConfigFlags): MachineCon
     throw new UsageError("Either --config or --machine-config: both are whole configurations.");
   if (config !== undefined) return readConfigFile(config, false);
   return machineConfig === undefined ? undefined : readConfigFile(machineConfig, true);
+}
+
+/** Says what of a configuration of Fly's is kept with the machine, and nothing comes of. */
+export function sayIgnored(session: Pick<Session, "say">, flags: ConfigFlags, config: MachineConfig): void {
+  const ignored = flags.machineConfig === undefined ? [] : ignoredMembers(config.extra);
+  if (ignored.length > 0) session.say(`Not acted on: ${ignored.join(", ")}.`);
 }
 
 /** Applies flags and command to a configuration. @throws UsageError */

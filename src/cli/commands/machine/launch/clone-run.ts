@@ -7,7 +7,7 @@ import { UsageError } from "../../../session/usage-error.ts";
 import { type AppFlag, machineId, machinesClient } from "../../find.ts";
 import { commandLine } from "../config/command-line.ts";
 import type { ConfigFlags } from "../config/config-flags.ts";
-import { configOfFile, overlay } from "../config/machine-config.ts";
+import { configOfFile, overlay, sayIgnored } from "../config/machine-config.ts";
 import { underLease } from "../lease/held-lease.ts";
 import { waitFor } from "../show/wait-for.ts";
 import { createWithRetry } from "./create-call.ts";
@@ -46,6 +46,7 @@ export async function runClone(session: Session, [idOrName]: [string], flags: Cl
     placement: undefined,
     leaseTtl: flags.wait ? durationToProto(LEASE_MS) : undefined,
   };
+  if (request.config) sayIgnored(session, flags, request.config);
   await session.inSpan("hover machine clone", async (span) => {
     const startedAt = performance.now();
     const response = await createWithRetry(session, client, request, span);

@@ -12,7 +12,7 @@ import type { Session } from "../../../session/session.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import { type AppFlag, appOf, machinesClient } from "../../find.ts";
 import type { ConfigFlags } from "../config/config-flags.ts";
-import { machineConfig } from "../config/machine-config.ts";
+import { machineConfig, sayIgnored } from "../config/machine-config.ts";
 import { type PlacementFlags, placement } from "../config/placement.ts";
 import { waitFor } from "../show/wait-for.ts";
 import { createWithRetry } from "./create-call.ts";
@@ -56,6 +56,7 @@ export async function runCreate(
     return await runShell(session, client, requestOf(app, shellConfig(image, flags), flags, false), flags);
   }
   const config = machineConfig(image, command, flags);
+  sayIgnored(session, flags, config);
   const isIdle = verb === "create" || flags.skipLaunch === true;
   if (!isIdle && !flags.detach && (flags.follow || flags.rm)) {
     const { runFollowed } = await import("./run-follow.ts");

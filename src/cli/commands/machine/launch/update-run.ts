@@ -12,7 +12,7 @@ import type { Session } from "../../../session/session.ts";
 import { UsageError } from "../../../session/usage-error.ts";
 import { type AppFlag, machineId, machinesClient } from "../../find.ts";
 import type { ConfigFlags } from "../config/config-flags.ts";
-import { configOfFile, overlay } from "../config/machine-config.ts";
+import { configOfFile, overlay, sayIgnored } from "../config/machine-config.ts";
 import { underLease } from "../lease/held-lease.ts";
 import type { LeaseFlag } from "../lease/lease-flag.ts";
 import { addressText, startOutcome } from "../machine-text.ts";
@@ -45,6 +45,7 @@ export async function runUpdate(session: Session, [idOrName]: [string], flags: U
     const startedAt = performance.now();
     const work = async (leaseNonce: string) => {
       const request = await requestOf(session, client, id, flags, leaseNonce);
+      if (request.config) sayIgnored(session, flags, request.config);
       const options = { timeoutMs: TIMEOUT_MS, span };
       const { machine } = await session.call(client, client.updateMachine, request, options);
       if (!flags.wait || machine === undefined) return machine;
