@@ -59,7 +59,11 @@ test("a command has its output as text and its signal as a number", () => {
     stdout: Buffer.from([0x61, 0xff]),
   });
 
-  expect(commandToJson(killed)).toEqual({ exit_code: 137, exit_signal: 9, stdout: "a\ufffd", stderr: "" });
+  expect(commandToJson(killed)).toEqual({
+    ...{ exit_code: 137, exit_signal: 9, stdout: "a\ufffd", stderr: "" },
+    // What is no text is whole in another member.
+    stdout_base64: "Yf8=",
+  });
   expect(commandToJson({ ...killed, signal: "" })).toMatchObject({ exit_signal: 0 });
   expect(commandToJson({ ...killed, stderrTruncated: true })).toMatchObject({ stderr_truncated: true });
 });

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { App, Hostname } from "../../../gen/windhover/machines/v1/apps.ts";
 import type { Process, RunCommandResponse } from "../../../gen/windhover/machines/v1/exec.ts";
 import type {
@@ -53,17 +54,22 @@ export function processToJson(process: Process): JsonObject {
   };
 }
 
-/** Converts the result of a command. Output that is not UTF-8 has replacement characters. */
+/** Converts the result of a command. Output that is not UTF-8 has replacement characters, and comes as base64 too. */
 export function commandToJson(done: RunCommandResponse): JsonObject {
   const { exitCode, signal, stdout, stderr, stdoutTruncated, stderrTruncated } = done;
   return {
     exit_code: exitCode,
     exit_signal: signalNumber(signal) ?? 0,
-    stdout: Buffer.from(stdout).toString("utf8"),
-    stderr: Buffer.from(stderr).toString("utf8"),
+    ...outputToJson("stdout", stdout),
+    ...outputToJson("stderr", stderr),
     ...(stdoutTruncated ? { stdout_truncated: true } : {}),
     ...(stderrTruncated ? { stderr_truncated: true } : {}),
   };
+}
+
+function outputToJson(name: "stdout" | "stderr", bytes: Buffer): JsonObject {
+  const text = bytes.toString("utf8");
+  return isUtf8(bytes) ? { [name]: text } : { [name]: text, [`${name}_base64`]: bytes.toString("base64") };
 }
 
 /** Converts the regions. */

@@ -38,6 +38,13 @@ export function read<T extends z.ZodType>(schema: T, raw: unknown, at = "", isKe
   return result.data;
 }
 
+/** Whether a value that is kept with a machine is refused before its schema reads it. */
+export function isHostile(raw: unknown): boolean {
+  const check = new HostileCheck("", true);
+  check.walk(raw);
+  return check.violations.length > 0;
+}
+
 /**
  * Finds members with forbidden names, nested too deep, too many. In what is kept: also text with NUL
  * characters, and numbers that are too large, which JSON's parser makes infinite.

@@ -156,6 +156,7 @@ export const answers = {
   command: z.object({
     ...{ exit_code: z.int(), exit_signal: z.int() },
     ...{ stdout: z.string().describe("The first 1 MiB."), stderr: z.string().describe("The first 1 MiB.") },
+    ...{ stdout_base64: z.string().optional(), stderr_base64: z.string().optional() },
     ...{ stdout_truncated: z.literal(true).optional(), stderr_truncated: z.literal(true).optional() },
   }),
   processes: z.array(processAnswer),

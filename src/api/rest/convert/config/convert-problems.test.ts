@@ -48,6 +48,14 @@ describe("wrong values are named beside wrong types", () => {
     });
   });
 
+  test("but not of what is refused before its schema reads it", () => {
+    const nested = JSON.parse(`${'{"a":'.repeat(5_000)}1${"}".repeat(5_000)}`);
+    const proto = JSON.parse('{"__proto__":1}');
+    for (const hostile of [nested, proto, Array(10_000).fill(1), "a\0"])
+      expect(otherProblems({ image: "UPPER", hostile }, [])).toEqual([]);
+    expect(otherProblems({ image: "UPPER" }, [])).toHaveLength(1);
+  });
+
   test.each([[[]], ["text"], [{ guest: [1] }], [{ services: [{ ports: [{ port: {} }] }] }]])(
     "whatever comes: %j",
     (json) => {

@@ -6,6 +6,7 @@ import { checkReference } from "../../../creates/saga/images.ts";
 import { configInputFromProto } from "../../../machines/config/convert-config.ts";
 import { requireConfig } from "../../../machines/config/validate-config.ts";
 import { isObject } from "../json.ts";
+import { isHostile } from "../read.ts";
 import { configSchema } from "./config-schema.ts";
 import { convertConfig } from "./convert-config.ts";
 
@@ -25,6 +26,7 @@ const TOGETHER: ReadonlyMap<string, number> = new Map([
  * @param named what is known to be wrong
  */
 export function otherProblems(json: unknown, named: readonly Violation[]): readonly Violation[] {
+  if (isHostile(json)) return [];
   const wrong = wrongPaths(json);
   const config = configOf(without(json, wrong));
   if (config === undefined) return [];
@@ -38,10 +40,11 @@ export function otherProblems(json: unknown, named: readonly Violation[]): reado
 /** Returns the paths of members of a wrong type. Entries of lists keep their places: a wrong one takes its list along. */
 function wrongPaths(json: unknown): readonly Path[] {
   const { error } = configSchema.safeParse(json);
-  return (error?.issues ?? []).map(({ path }) => {
+  const paths = (error?.issues ?? []).map(({ path }) => {
     const end = path.findLastIndex((each) => typeof each === "number");
     return end === path.length - 1 && end >= 0 ? path.slice(0, end) : path;
   });
+  return [...new Map(paths.map((path) => [JSON.stringify(path), path])).values()];
 }
 
 /** Converts what is left of a configuration; undefined when it cannot be converted. */
