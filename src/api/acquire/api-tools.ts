@@ -68,22 +68,37 @@ export function apiTools(parts: ApiToolsParts): AcquireTools {
   };
 }
 
+/** Machines that are ranked of each region, on either side of a random time: an app may have tens of thousands. */
+const MAX_RANKED = 2_000;
+/** A machine whose create is under way may be about to be started for whoever creates it. */
+const FITS = `app = $1 and org = $2 and state in ('stopped', 'suspended', 'created') and committed
+    and (asked.region is null or region = asked.region)
+    and ($4::jsonb is null or metadata @> $4::jsonb)
+    and (state <> 'created' or not exists (select 1 from sagas where id = create_id and status = 'running'))`;
+
 /**
  * Finds machines in random order within a region, so that concurrent acquires try different ones, and those of different hosts first, as
- * a full host refuses all of its own. A machine whose create is under way may be about to be started for whoever creates it.
+ * a full host refuses all of its own.
  */
 async function candidates(database: Queries, query: CandidateQuery): Promise<readonly Candidate[]> {
   const { rows } = await database.query<Candidate>({
     name: "acquire_candidates",
-    text: `select id, memory_mb as "memoryMb" from (
-             select id, memory_mb, region, row_number() over (partition by region, host_number order by random()) as nth
-               from machines
-              where app = $1 and org = $2 and state in ('stopped', 'suspended', 'created') and committed
-                and (cardinality($3::text[]) = 0 or region = any($3))
-                and ($4::jsonb is null or metadata @> $4::jsonb)
-                and (state <> 'created' or not exists (select 1 from sagas where id = create_id and status = 'running'))
+    text: `with span as (select min(create_time) as oldest, max(create_time) as newest from machines where app = $1),
+             pivot as (select oldest + (newest - oldest) * random() as time from span),
+             asked as (select region, place from unnest(
+               case when cardinality($3::text[]) = 0 then array[null]::text[] else $3::text[] end
+             ) with ordinality as regions (region, place))
+           select id, memory_mb as "memoryMb" from (
+             select found.*, asked.place, row_number() over (partition by found.region, host_number order by random()) as nth
+               from asked cross join pivot cross join lateral (
+                 (select id, memory_mb, region, host_number from machines
+                   where ${FITS} and create_time >= pivot.time order by create_time, create_id limit ${MAX_RANKED})
+                 union all
+                 (select id, memory_mb, region, host_number from machines
+                   where ${FITS} and create_time < pivot.time order by create_time desc, create_id desc limit ${MAX_RANKED})
+               ) found
            ) candidates
-            order by array_position($3::text[], region), nth, random() limit $5`,
+            order by place, nth, random() limit $5`,
     values: [
       ...[query.app, query.org, query.regions],
       ...[Object.keys(query.metadata).length > 0 ? toJson(query.metadata) : null, query.limit],
