@@ -1,8 +1,9 @@
+import { createPublicKey } from "node:crypto";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { mintToken, TokenVerifier } from "../../lib/auth/auth.ts";
-import { biscuits } from "../../lib/auth/biscuit/user-token.ts";
-import { generateKeyPair } from "../../lib/auth/keys.ts";
+import { biscuits, dateOf } from "../../lib/auth/biscuit/user-token.ts";
+import { generateKeyPair, publicBytes } from "../../lib/auth/keys.ts";
 import { Access } from "./access.ts";
 import { sessionCookie, sessionOf } from "./cookie.ts";
 import { Origins } from "./origin.ts";
@@ -52,6 +53,21 @@ describe("links and sessions", () => {
     clock.advance(12 * 3_600_000);
 
     await expect(access.identify(undefined, session)).rejects.toMatchObject({ reason: "SESSION_OVER" });
+  });
+
+  test("a view of a token that is restricted by time among others ends with that time", async () => {
+    const grant = { subject: "me", org: "acme", scopes: ["machines:read"] } as const;
+    const until = dateOf(clock.now() + 60_000);
+    const token = await biscuits.attenuate(
+      await mintToken(keys.privateKey, grant, 600, clock),
+      publicBytes(createPublicKey(keys.publicKey)),
+      `check if time($t), $t < ${until}, action("traces:read")`,
+    );
+    const own = await access.identify(`Bearer ${token}`, undefined);
+
+    expect(access.isStillAllowed(own, undefined)).toBe(true);
+    clock.advance(61_000);
+    expect(access.isStillAllowed(own, undefined)).toBe(false);
   });
 
   test("a token counts before a session, also when it is not valid", async () => {

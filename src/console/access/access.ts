@@ -53,9 +53,8 @@ export class Access {
   /** Whether a request that was let in still would be. */
   isStillAllowed(asker: Asker, session: string | undefined): boolean {
     try {
-      if (asker.isSession) this.#ofSession(session ?? "");
-      else if (this.#verifier.lapse(asker.claims)) return false;
-      return true;
+      const now = asker.isSession ? this.#ofSession(session ?? "") : this.#ofToken(asker.claims);
+      return now.org === asker.org && !this.#verifier.lapse(asker.claims);
     } catch (err) {
       if (err instanceof Fault) return false;
       throw err;
