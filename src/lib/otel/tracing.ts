@@ -25,6 +25,9 @@ export { nowUs, startOf, timesOf } from "./span-times.ts";
 
 export const attribute = {
   machineId: "windhover.machine.id",
+  /** Of a call's server span: when its handler began and was done, in microseconds after the span's start. */
+  handlerBegan: "windhover.handler.began_us",
+  handlerDone: "windhover.handler.done_us",
   hostId: "windhover.host.id",
   hostName: "windhover.host.name",
   imageDigest: "windhover.image.digest",

@@ -1,51 +1,34 @@
-import { type Span, trace } from "@opentelemetry/api";
-import { nowUs, recordSpan, startOf, timesOf } from "../../otel/tracing.ts";
+import { trace } from "@opentelemetry/api";
+import { attribute, nowUs, recordSpan, startOf } from "../../otel/tracing.ts";
 
-/** When handlers were done, by the spans of their calls. Microseconds since the epoch. */
-const doneUs = new WeakMap<Span, number>();
-
-/** Until when calls waited for their turn, by their spans. */
-const turnUs = new WeakMap<Span, number>();
-
-/** Records that the call of the active span has waited for its turn, which comes now, and what came before. */
+/** Records that the call of the active span has waited for its turn, which comes now. */
 export function recordTurn(startUs: number): void {
-  const endUs = nowUs();
-  const span = trace.getActiveSpan();
-  const receivedUs = span && startOf(span);
-  if (receivedUs !== undefined) recordSpan({ name: "rpc.receive", startUs: receivedUs, endUs: startUs });
-  recordSpan({ name: "api.turn", startUs, endUs });
-  if (span) turnUs.set(span, endUs);
+  recordSpan({ name: "api.turn", startUs, endUs: nowUs() });
 }
 
 /**
- * Runs the handler of a call, and records what the call's span has before and behind it:
- * `rpc.receive` (the token is checked, the message read) and `rpc.send` (the answer is written).
- * For calls whose time is looked into: each such span costs as much as any other.
+ * Runs the handler of a call, and records when it began and was done, as attributes of the call's span. What the span
+ * has before and behind it (the token is checked, the message read; the answer is written) is drawn from these as
+ * `rpc.receive` and `rpc.send`: spans of their own would cost a start a tenth of its processor time.
  */
 export function betweenTimes<T>(handler: () => Promise<T>): Promise<T> {
   const span = trace.getActiveSpan();
-  const startUs = span && (turnUs.get(span) ?? startOf(span));
-  if (!span?.isRecording() || startUs === undefined) return handler();
-  const endUs = nowUs();
+  const startUs = span?.isRecording() ? startOf(span) : undefined;
+  if (!span || startUs === undefined) return handler();
+  const note = (name: string, atUs: number) => {
+    // The caller may have gone, and the span have ended.
+    if (span.isRecording()) span.setAttribute(name, atUs - startUs);
+  };
+  const beganUs = nowUs();
   let done: Promise<T>;
   try {
     done = handler();
   } finally {
-    // Only now: the handler has made its first call, and waits for no span.
-    recordSpan({ name: "rpc.receive", startUs, endUs });
+    // Only now: the handler has made its first call, and waits for nothing here.
+    note(attribute.handlerBegan, beganUs);
   }
-  const note = () => void doneUs.set(span, nowUs());
+  const noteDone = () => note(attribute.handlerDone, nowUs());
   // Not awaited: the answer goes its way without another turn.
-  done.then(note, note);
+  done.then(noteDone, noteDone);
   return done;
-}
-
-/** Records `rpc.send` below a call's span that has just ended, until its very end. */
-export function recordSend(span: Span): void {
-  const startUs = doneUs.get(span);
-  const endUs = timesOf(span)?.endUs;
-  if (startUs === undefined || endUs === undefined) return;
-  const { traceId, spanId, traceFlags } = span.spanContext();
-  const parent = `00-${traceId}-${spanId}-0${traceFlags & 1}`;
-  recordSpan({ name: "rpc.send", startUs, endUs, parent });
 }

@@ -17,7 +17,6 @@ import { rpcClientSeconds, rpcServerSeconds } from "../../otel/metrics.ts";
 import { nowUs, tracer } from "../../otel/tracing.ts";
 import { codeName, toServiceError } from "../status.ts";
 import { askForTimes, asksForTimes, recordTransit, tellTimes } from "./call-times.ts";
-import { recordSend } from "./handler-times.ts";
 import { LateStart } from "./late-start.ts";
 
 // Names and attributes follow the RPC conventions as of semantic-conventions 1.45. Own interceptors, because the stock
@@ -96,7 +95,6 @@ export class ServedCall {
     rpcServerSeconds.observe(labels, (performance.now() - this.#started) / 1_000, this.#span);
     if (!this.#span) return;
     endSpan(this.#span, code, code !== 0 && isServerFault(codeName(code)));
-    recordSend(this.#span);
   }
 }
 

@@ -17,10 +17,7 @@ interface Bounds {
  * @param spans of one trace, each id once
  * @param parents by the id of the child, without cycles
  */
-export function skewsOf(
-  spans: readonly Span[],
-  parents: ReadonlyMap<string, Span>,
-): ReadonlyMap<string, number> {
+export function skewsOf(spans: readonly Span[], parents: ReadonlyMap<string, Span>): Map<string, number> {
   const offsets = offsetsOf(spans, parents);
   const skews = new Map<string, number>();
   for (const span of spans) {

@@ -1,4 +1,5 @@
 import type { Span } from "../span.ts";
+import { callPartsOf } from "./call-parts.ts";
 import { isCall, skewsOf } from "./clock-skew.ts";
 
 /** A span in its trace. Times are in microseconds since the epoch, by the clock of its first ancestor. */
@@ -31,8 +32,8 @@ type Building = { -readonly [K in keyof Node]: Node[K] } & { children: Node[]; l
 const TOLERANCE_US = 1_000;
 
 /**
- * Arranges the spans of one trace, in any order, complete or not, and corrects their clocks. Of
- * spans with one id the first by time counts. A cycle is broken at its first span.
+ * Arranges the spans of one trace, in any order, complete or not, corrects their clocks, and adds the parts
+ * of calls. Of spans with one id the first by time counts. A cycle is broken at its first span.
  */
 export function treeOf(spans: readonly Span[]): SpanTree {
   const unique = new Map<string, Span>();
@@ -41,6 +42,11 @@ export function treeOf(spans: readonly Span[]): SpanTree {
   }
   const parents = parentsOf(unique);
   const skews = skewsOf([...unique.values()], parents);
+  for (const [part, call] of callPartsOf([...unique.values()], parents)) {
+    unique.set(part.span_id, part);
+    parents.set(part.span_id, call);
+    skews.set(part.span_id, skews.get(call.span_id) ?? 0);
+  }
   const nodes = new Map<string, Building>();
   for (const [id, span] of unique) {
     const skewUs = skews.get(id) ?? 0;
@@ -113,7 +119,7 @@ function ancestorOfLate(node: Node): Building | undefined {
 }
 
 /** Returns the parent of each span that has one in the trace. */
-function parentsOf(spans: ReadonlyMap<string, Span>): ReadonlyMap<string, Span> {
+function parentsOf(spans: ReadonlyMap<string, Span>): Map<string, Span> {
   const parents = new Map<string, Span>();
   for (const [id, span] of spans) {
     const parent = spans.get(span.parent_span_id ?? "");
