@@ -53,6 +53,9 @@ export function errorBody({ message, code }: Pick<ProxyError, "message" | "code"
   return `${JSON.stringify({ error: message, code })}\n`;
 }
 
+/** What gRPC has escaped in its messages: all but printable ASCII, and what begins an escape. */
+const ESCAPED = /[^\x20-\x24\x26-\x7e]/gu;
+
 /** Whether a request is one of gRPC, or of gRPC-Web, by its content type. */
 export function isGrpc(contentType: string): boolean {
   return /^application\/grpc(?:$|[-+; ])/i.test(contentType);
@@ -62,7 +65,7 @@ export function isGrpc(contentType: string): boolean {
 export function grpcStatus({ code, message }: Pick<ProxyError, "code" | "message">): string[] {
   return [
     ...["grpc-status", String(GRPC_STATUS[code] ?? UNAVAILABLE)],
-    ...["grpc-message", encodeURIComponent(`${code}: ${message}`).replaceAll("%20", " ")],
+    ...["grpc-message", `${code}: ${message}`.toWellFormed().replaceAll(ESCAPED, encodeURIComponent)],
   ];
 }
 

@@ -118,14 +118,23 @@ test("an answer that breaks off reaches the client broken off", async () => {
   await expect.poll(() => proxy.router.held).toBe(0);
 });
 
-test("an answer that is not HTTP is answered 502", async () => {
-  const machine = await proxy.rawMachine((socket) => socket.end("SSH-2.0-OpenSSH\r\n"));
+test.each([
+  ["is not HTTP", "SSH-2.0-OpenSSH\r\n", "HPE_"],
+  ["has two lengths", "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", "HPE_"],
+  [
+    "is coded",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+    "ERR_TRANSFER",
+  ],
+])("an answer that %s is answered 502, with what is wrong", async (_, bytes, code) => {
+  const machine = await proxy.rawMachine((socket) => socket.end(bytes));
   await proxy.app("app", [machine]);
 
   const answer = await proxy.fetch("app.localhost");
 
   expect(answer.status).toBe(502);
   expect(answer.headers.get("x-windhover-error")).toBe("UNREACHABLE");
+  expect(answer.body).toContain(code);
 });
 
 test("a machine that is killed under a request is left for another", async () => {

@@ -74,8 +74,9 @@ export class H1Backend {
     );
     sent.once("response", (message) => {
       progress.began();
-      if (message.statusCode === 101) {
-        sent.destroy(unasked());
+      const refusal = message.statusCode === 101 ? unasked() : codingFault(message);
+      if (refusal) {
+        sent.destroy(refusal);
         return;
       }
       // A program may answer before it has the whole body: nobody sends the rest.
@@ -188,6 +189,17 @@ function pairs(headers: readonly string[]): [string, string][] {
     headers[2 * at] ?? "",
     headers[2 * at + 1] ?? "",
   ]);
+}
+
+/** A coding that the proxy takes away, and does not undo, would leave a body that nobody can read. */
+function codingFault({ headers }: IncomingMessage): Error | undefined {
+  const coding = headers["transfer-encoding"] ?? "chunked";
+  if (/^(?:chunked|identity)$/i.test(coding.trim())) return undefined;
+  return new CodingError(`the transfer coding of an answer must be chunked, not ${coding.slice(0, 64)}`);
+}
+
+class CodingError extends Error {
+  readonly code = "ERR_TRANSFER_CODING";
 }
 
 function unasked(): Error {

@@ -50,8 +50,8 @@ export class Retries {
     this.#failures += 1;
     if (error.stage === "silent") this.#silences += 1;
     if (!this.#mayRepeat(error) || now > this.#untilMs) {
-      const what = error.stage === "refused" ? "refuses connections" : "has broken off the connection";
-      throw new ProxyError("UNREACHABLE", `machine ${machineId} of ${target.app} ${what}`, { cause: error });
+      const message = `machine ${machineId} of ${target.app} ${whatOf(error)}`;
+      throw new ProxyError("UNREACHABLE", message, { cause: error });
     }
     this.#avoid.add(machineId);
   }
@@ -60,4 +60,12 @@ export class Retries {
     if (!this.#tape.isReplayable || stage === "begun") return false;
     return stage === "refused" || (IDEMPOTENT.has(this.#method) && this.#silences < MAX_SILENT);
   }
+}
+
+function whatOf({ stage, cause }: AttemptError): string {
+  if (stage === "refused") return "refuses connections";
+  // Of Node's parser, and of its checks of what is to be sent.
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  if (!/^(?:HPE_|ERR_(?:HTTP2?_)?INVALID_|ERR_TRANSFER_)/.test(code)) return "has broken off the connection";
+  return `has sent what is not well-formed HTTP, or cannot be passed on (${code})`;
 }
