@@ -193,7 +193,7 @@ export function hostService(parts: HostServiceParts): HostServiceServer {
       ),
     })),
     ...changeCalls({ hostName: identity.name, machines, clock, revocations: parts.revocations }),
-    ...execService({ ...parts, clock }),
+    ...execService({ ...parts, clock, proxies: host.proxies }),
     getHost: internal(() => {
       const offsetMs = host.clock.now() - host.clock.monotonicMs();
       return {

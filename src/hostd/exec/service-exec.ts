@@ -12,6 +12,7 @@ import type { Clock } from "../../lib/runtime/clock.ts";
 import { TimeLimit, within } from "../../lib/runtime/wait.ts";
 import { invalidState, type Machine, machineId } from "../machines/machine.ts";
 import type { Machines } from "../operations/machines.ts";
+import type { Proxies } from "../proxies/proxies.ts";
 import type { Vm } from "../vmm/vmm.ts";
 import { orderFromProto } from "./convert-exec.ts";
 import { processToProto } from "./convert-processes.ts";
@@ -30,6 +31,7 @@ export interface ExecParts {
   readonly machines: Pick<Machines, "get" | "guarded" | "driver">;
   readonly revocations: Pick<Revocations, "isSuspended">;
   readonly clock: Pick<Clock, "monotonicMs">;
+  readonly proxies: Pick<Proxies, "commandRuns">;
 }
 
 /** Serves commands in the machines of a host. */
@@ -37,6 +39,7 @@ export function execService({
   machines,
   revocations,
   clock,
+  proxies,
 }: ExecParts): Pick<HostServiceServer, "execMachine" | "listProcesses"> {
   const execs = new Concurrency(MAX_EXECS, (org, limit) => tooMany(org, limit, "commands"));
   const lists = new Concurrency(MAX_LISTS, (org, limit) => tooMany(org, limit, "lists of processes"));
@@ -63,6 +66,7 @@ export function execService({
         requireGoodStanding(machine.spec.org, revocations);
         const vm = vmOf(machine, "given a command");
         const release = execs.take(machine.spec.org);
+        const ended = proxies.commandRuns(machine.id);
         const take = (message: Parameters<ExecPaces["take"]>[1]) =>
           paces.take(machine.spec.org, message, ctx.signal);
         const users = userRequests(incoming, take);
@@ -73,6 +77,7 @@ export function execService({
             await take(response.message);
           }
         } finally {
+          ended();
           release();
         }
       },

@@ -14,6 +14,8 @@ export class Proxies {
   readonly #listeners = new EventEmitter();
   /** Readiness of machines that run, as their checks see it now; the store has it a little later. */
   readonly #ready = new Map<string, boolean>();
+  /** How many commands run in machines. */
+  readonly #commands = new Map<string, number>();
 
   constructor(options: UsesOptions) {
     this.uses = new Uses(options);
@@ -78,6 +80,16 @@ export class Proxies {
     return () => this.#listeners.off(machineId, listener);
   }
 
+  /** Notes that a command runs in a machine, until what is returned is called. */
+  commandRuns(machineId: string): () => void {
+    this.#commands.set(machineId, (this.#commands.get(machineId) ?? 0) + 1);
+    return () => {
+      const left = (this.#commands.get(machineId) ?? 1) - 1;
+      if (left > 0) this.#commands.set(machineId, left);
+      else this.#commands.delete(machineId);
+    };
+  }
+
   /**
    * Lets a machine be stopped for being idle. From a call of this until the stop is stored nothing
    * may wait but the store, after {@link leave}.
@@ -87,6 +99,7 @@ export class Proxies {
   requireUnused(machine: Machine, forMs: number, nowMs: number): void {
     const busyMs = (busyUntilMs(machine, nowMs) ?? nowMs) - nowMs;
     if (busyMs > 0) throw inUse(machine.id, "its program is busy", busyMs);
+    if (this.#commands.has(machine.id)) throw inUse(machine.id, "a command runs in it", 0);
     const idleness = this.uses.idleness(machine.id);
     if (idleness.kind === "used")
       throw inUse(machine.id, "a proxy uses it, or may", (idleness.leftMs ?? 0) + forMs);
