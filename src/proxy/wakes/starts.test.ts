@@ -174,6 +174,19 @@ test("a machine whose checks fail after it was ready is not waited for where ano
   expect([fleet.host.startsAsked, second.place?.machineId]).toEqual([2, "b"]);
 });
 
+test("machines that run, at a host that nobody hears of, are an error that passes", async () => {
+  const fleet = new SimFleet(1, routesOf(machineRoute("a", { state: "started" })));
+  for (const { link } of fleet.host.streams) link.lost();
+
+  const request = fleet.request();
+  await fleet.turn();
+
+  expect(request.error).toMatchObject({
+    ...{ code: "WAKE_FAILED", status: 503, retryAfterS: 1 },
+    message: expect.stringContaining("HOST_UNREACHABLE"),
+  });
+});
+
 test("an app whose machines are stopped with autostart off says how to repair it", async () => {
   const fleet = new SimFleet(
     1,

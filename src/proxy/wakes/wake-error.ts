@@ -8,8 +8,12 @@ const PASSING: ReadonlySet<Fault["code"]> = new Set([
   "DEADLINE_EXCEEDED",
 ]);
 
-/** Makes the error of requests whose machines could not be started. */
-export function wakeFailed(app: string, cause: unknown): ProxyError {
+/**
+ * Makes the error of requests whose machines could not be started.
+ *
+ * @param cause undefined: no start was tried, since nobody hears of their hosts
+ */
+export function wakeFailed(app: string, cause: unknown = unreachable()): ProxyError {
   const fault = cause instanceof Fault ? cause : undefined;
   const why = fault ? `${fault.message} (${fault.reason})` : "the start has failed";
   const message = `no machine of ${app} could be started: ${why}`;
@@ -41,4 +45,8 @@ export function waitedTooLong(app: string, why: "starting" | "full", ms: number)
   return why === "full"
     ? new ProxyError("ALL_AT_HARD_LIMIT", `${waited}, all machines of ${app} are still at their hard limits`)
     : new ProxyError("WAKE_TIMEOUT", `${waited}, no machine of ${app} was ready`);
+}
+
+function unreachable(): Fault {
+  return new Fault("UNAVAILABLE", "HOST_UNREACHABLE", "the hosts of its machines do not answer");
 }
