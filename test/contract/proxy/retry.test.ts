@@ -1,5 +1,7 @@
-import { text } from "node:stream/consumers";
+import http2 from "node:http2";
+import { buffer, text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { listen } from "../../../src/lib/runtime/listen.ts";
 import { ProxyError } from "../../../src/proxy/proxy-error.ts";
 import { Client, TestProxy, unusedPort } from "./fixture.ts";
 
@@ -24,6 +26,31 @@ test("a machine that refuses is said to have, and another gets the request with 
   await expect.poll(() => proxy.router.held).toBe(0);
   expect(proxy.router.mostReleases).toBe(1);
 });
+
+test.each([
+  ["HTTP/1.1", false],
+  ["HTTP/2", true],
+] as const)(
+  "a machine of %s that refuses takes nothing of a body, however little memory there is to keep it",
+  async (_, h2Backend) => {
+    const tight = await TestProxy.start({ keepBytes: 1_000 });
+    const http = { h2Backend };
+    const taken = (req: AsyncIterable<Buffer>) => buffer(req).then(({ length }) => `${length}`);
+    const refusing = { id: "refusing", port: await unusedPort() };
+    const server = http2.createServer(async (req, res) => res.end(await taken(req)));
+    const port = await listen(server, "127.0.0.1:0", "PROGRAM");
+    const taking = h2Backend
+      ? { id: "taking", port }
+      : await tight.machine(async (req, res) => res.end(await taken(req)));
+    await tight.app("app", [refusing, taking], { service: { http } });
+
+    const answer = await tight.fetch("app.localhost", "/", { method: "POST", body: "x".repeat(500_000) });
+
+    expect(answer.body).toBe("500000");
+    await tight.close();
+    server.close();
+  },
+);
 
 test("a program that begins to listen a little later gets the request", async () => {
   const port = await unusedPort();

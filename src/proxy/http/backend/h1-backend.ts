@@ -96,11 +96,14 @@ export class H1Backend {
       }
       resolve({ ...answerOf(sent, message), changed: { socket, first } });
     });
-    tape.play(sent, () => {
-      const trailers = cleanTrailers(outgoing.trailers());
-      if (trailers.length > 0) sent.addTrailers(pairs(trailers));
-      sent.end();
-    });
+    // A machine that refuses takes nothing of the body, so that another can have it, kept or not.
+    whenConnected(sent, () =>
+      tape.play(sent, () => {
+        const trailers = cleanTrailers(outgoing.trailers());
+        if (trailers.length > 0) sent.addTrailers(pairs(trailers));
+        sent.end();
+      }),
+    );
     // A body that has not come yet must not keep the head back.
     if (outgoing.length !== undefined) setImmediate(() => flushHead(sent));
     return promise;
@@ -143,6 +146,16 @@ class Progress {
     if (this.#hasBegun || (this.#socket?.bytesRead ?? 0) > this.#readBefore) return "begun";
     return this.#isConnected ? "silent" : "refused";
   }
+}
+
+function whenConnected(sent: ClientRequest, connected: () => void): void {
+  sent.once("socket", (socket) => {
+    const begin = () => {
+      if (!sent.destroyed) connected();
+    };
+    if (socket.connecting) socket.once("connect", begin);
+    else begin();
+  });
 }
 
 function framed({ headers, length, upgrade, method }: Outgoing): string[] {

@@ -89,9 +89,15 @@ export class H2Backend {
     stream.once("end", () => {
       if (!stream.writableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
     });
-    tape.play(stream, () => {
-      if (outgoing.length !== undefined) stream.end();
-    });
+    const play = () => {
+      if (stream.closed || stream.destroyed) return;
+      tape.play(stream, () => {
+        if (outgoing.length !== undefined) stream.end();
+      });
+    };
+    // A machine that refuses takes nothing of the body, so that another can have it, kept or not.
+    if (stream.pending) stream.once("ready", play);
+    else play();
     return promise;
   }
 
