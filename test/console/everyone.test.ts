@@ -94,6 +94,42 @@ test("nothing but the console's own files is loaded, and no script or style of a
   await page.context().close();
 });
 
+describe("little, or what is odd, is drawn too", () => {
+  const failed = () =>
+    encodeURIComponent(world.operations().find(({ reason }) => reason !== "")?.reason ?? "");
+  const one = () => {
+    const { durationUs, startUs } = world.operations().find(({ reason }) => reason === "") ?? {};
+    return `&min=${durationUs}us&max=${durationUs}us&box=${Math.floor((startUs ?? 0) / 1_000)},${Math.floor((startUs ?? 0) / 1_000) + 1},1,${(durationUs ?? 0) + 1}`;
+  };
+  const none = () => encodeURIComponent(`${world.hour}&host=nowhere`);
+  test.each([
+    ["failures alone", () => `&reason=${failed()}`],
+    ["the flame graph of failures alone", () => `&view=flame&reason=${failed()}`],
+    ["the flame graph of nothing", () => "&view=flame&host=nowhere"],
+    ["a single start", one],
+    ["a comparison with nothing", () => `&view=compare&a=${encodeURIComponent(world.hour)}&b=${none()}`],
+    ["a comparison of nothing with nothing", () => `&view=compare&a=${none()}&b=${none()}`],
+    ["stops", () => "&kind=stop"],
+    ["suspends, of which there may be none", () => "&kind=suspend"],
+    ["all kinds, in the flame graph", () => "&kind=all&view=flame"],
+  ])("%s", async (_name, more) => {
+    await on(`/?${world.hour}${more()}`, {}, async (page) => {
+      expect(await page.locator("main").innerText()).not.toMatch(/NaN|Infinity|undefined|null/);
+    });
+  });
+
+  test.each(["America/St_Johns", "Pacific/Apia", "Europe/Berlin"])(
+    "a week by the clocks of %s",
+    async (zone) => {
+      const view = `/?since=${world.endMs - 7 * 86_400_000}&until=${world.endMs}`;
+      await on(view, { timezoneId: zone }, async (page) => {
+        const local = new Intl.DateTimeFormat("en-GB", { timeZone: zone, day: "numeric", month: "short" });
+        expect(await page.locator(".custom").innerText()).toContain(local.format(world.endMs));
+      });
+    },
+  );
+});
+
 describe("when there is nothing to show, the next step is named", () => {
   test("after the session is over", async () => {
     const { page } = await openPage(browser, world, `/?${world.hour}`);

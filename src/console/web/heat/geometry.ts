@@ -115,8 +115,17 @@ const TIME_STEPS = [
 /** Returns round local times between two. */
 export function timeTicks(fromMs: number, untilMs: number, limit: number): readonly number[] {
   const step = TIME_STEPS.find((each) => (untilMs - fromMs) / each <= limit) ?? 168 * 60 * MINUTE;
-  const zone = new Date(fromMs).getTimezoneOffset() * MINUTE;
   const ticks: number[] = [];
-  for (let at = Math.ceil((fromMs - zone) / step) * step + zone; at < untilMs; at += step) ticks.push(at);
+  const first = Math.floor((fromMs - zoneOf(fromMs)) / step) * step;
+  // Summer time may begin or end in between: each is round by the clock of its day.
+  for (let local = first, at = fromMs; at < untilMs; local += step) {
+    at = local + zoneOf(local + zoneOf(local));
+    if (at >= fromMs && at < untilMs && at > (ticks.at(-1) ?? Number.NEGATIVE_INFINITY)) ticks.push(at);
+  }
   return ticks;
+}
+
+/** What the local clock is behind UTC. */
+function zoneOf(ms: number): number {
+  return new Date(ms).getTimezoneOffset() * MINUTE;
 }
