@@ -73,7 +73,7 @@ export function exportOf(
     case "speedscope": {
       const profiled = Array.from(operations, ({ traceId, spanId, kind, path }) => ({
         ...{ name: `${kind} ${path} ${traceId}`, spanId },
-        spans: source.traceOf(traceId, org)?.spans ?? [],
+        spans: source.traceOf(traceId, org)?.serviceSpans ?? [],
       }));
       const text = [JSON.stringify(speedscopeOf(profiled))];
       return { type: "application/json", name: `${name}.speedscope.json`, text };

@@ -29,7 +29,7 @@ export function flame(
   let count = 0;
   for (const index of spread(selected, MAX_TRACES)) {
     if (nowMs() > until) break;
-    const spans = source.traceOf(columns.ids.traceId(index), org)?.spans;
+    const spans = source.traceOf(columns.ids.traceId(index), org)?.serviceSpans;
     const tree = treeOf(spans ?? []);
     const top = tree.byId.get(columns.ids.spanId(index));
     if (!top) continue;

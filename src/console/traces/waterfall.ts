@@ -1,6 +1,7 @@
 import { pathOf } from "../../lib/latency/analysis/critical-path.ts";
 import { hopOf } from "../../lib/latency/analysis/hops.ts";
 import { type Node, type SpanTree, treeOf } from "../../lib/latency/analysis/span-tree.ts";
+import type { Span } from "../../lib/latency/span.ts";
 import type { Waterfall, WaterfallSpan } from "../answers/traces.ts";
 import type { Columns } from "../columns/columns.ts";
 import { measured, select } from "../columns/select.ts";
@@ -20,9 +21,9 @@ export function waterfall(
   traceId: string,
   org: string | undefined,
 ): Waterfall | undefined {
-  const spans = source.traceOf(traceId, org)?.spans;
-  if (!spans || spans.length === 0) return undefined;
-  const tree = treeOf(spans);
+  const found = source.traceOf(traceId, org);
+  if (!found || found.spans.length === 0) return undefined;
+  const tree = treeOf(found.spans);
   const own = columns.ids.withTrace(traceId, columns.length).filter((i) => isVisible(columns, i, org));
   const byLength = own.toSorted(
     (a, b) => (columns.numbers.durationUs[b] ?? 0) - (columns.numbers.durationUs[a] ?? 0),
@@ -32,10 +33,9 @@ export function waterfall(
   const alike = main === undefined ? new Uint32Array() : operationsLike(columns, main, org);
   const middle = aroundMedian(alike);
   const usual = usualTimes(source, columns, middle, org);
-  const zeroUs = top?.startUs ?? tree.nodes[0]?.startUs ?? 0;
   return {
     operations: rowsOf(columns, byLength, typicalHops(columns, alike)),
-    spans: rowsOfTree(tree, top, zeroUs, usual),
+    spans: rowsOfTree(tree, top, criticalOf(found.serviceSpans, top), usual),
     ...(middle.length === 0 ? {} : { typical: typicalOf(columns, middle, alike.length) }),
     machine_id: main === undefined ? "" : columns.at(main).machineId,
   };
@@ -80,7 +80,7 @@ function usualTimes(
 ): ReadonlyMap<string, number> {
   const sums = new Map<string, { us: number; count: number }>();
   for (const index of middle) {
-    for (const span of source.traceOf(columns.ids.traceId(index), org)?.spans ?? []) {
+    for (const span of source.traceOf(columns.ids.traceId(index), org)?.serviceSpans ?? []) {
       const sum = sums.get(span.name) ?? { us: 0, count: 0 };
       sums.set(span.name, { us: sum.us + span.duration_us, count: sum.count + 1 });
     }
@@ -88,14 +88,34 @@ function usualTimes(
   return new Map([...sums].map(([name, { us, count }]) => [name, us / count]));
 }
 
+type Critical = ReadonlyMap<string, WaterfallSpan["critical"]>;
+
+/**
+ * The critical path of an operation, by span. What clients sent has no part in it, as it has none in
+ * the operation's hops.
+ */
+function criticalOf(serviceSpans: readonly Span[], of: Node | undefined): Critical {
+  const tree = treeOf(serviceSpans);
+  const top = of && tree.byId.get(of.span.span_id);
+  if (!top) return new Map();
+  const critical = new Map<string, WaterfallSpan["critical"][number][]>();
+  // Clients' spans above may have another clock: times count from the operation's begin.
+  for (const { node, startUs, endUs } of pathOf(top, tree)) {
+    const own = critical.get(node.span.span_id) ?? [];
+    critical.set(node.span.span_id, own);
+    own.push({ offset_us: startUs - top.startUs, duration_us: endUs - startUs });
+  }
+  return critical;
+}
+
 /** Lists spans depth first. No recursion: a trace may be thousands of spans deep. */
 function rowsOfTree(
   tree: SpanTree,
   top: Node | undefined,
-  zeroUs: number,
+  critical: Critical,
   usual: ReadonlyMap<string, number>,
 ): WaterfallSpan[] {
-  const critical = top ? Map.groupBy(pathOf(top, tree), ({ node }) => node) : new Map();
+  const zeroUs = top?.startUs ?? tree.nodes[0]?.startUs ?? 0;
   const open = tree.nodes
     .filter(({ parent }) => parent === undefined)
     .map((node) => ({ node, depth: 0 }))
@@ -104,15 +124,11 @@ function rowsOfTree(
   for (let next = open.pop(); next; next = open.pop()) {
     const { node, depth } = next;
     const { span } = node;
-    const segments: readonly { startUs: number; endUs: number }[] = critical.get(node) ?? [];
     rows.push({
       ...{ span_id: span.span_id, parent_span_id: span.parent_span_id ?? "", name: span.name },
       ...{ service: span.service, hop: hopOf(node, top), depth },
       ...{ offset_us: node.startUs - zeroUs, duration_us: node.endUs - node.startUs },
-      critical: segments.map(({ startUs, endUs }) => ({
-        offset_us: startUs - zeroUs,
-        duration_us: endUs - startUs,
-      })),
+      critical: critical.get(span.span_id) ?? [],
       ...{ skew_us: node.skewUs, status: span.status, status_message: span.status_message ?? "" },
       attributes: span.attributes,
       events: (span.events ?? []).map(({ name, time_us, attributes }) => ({

@@ -39,6 +39,8 @@ export interface Changes {
 export interface ReadTrace {
   readonly traceId: string;
   readonly spans: readonly Span[];
+  /** Those that services sent: what operations are made of. Clients may send spans of any name and time. */
+  readonly serviceSpans: readonly Span[];
   /** Spans over the bounds of a trace. */
   readonly droppedSpans: number;
   /** Whether its operations are known already. */
@@ -149,11 +151,19 @@ export class TraceReader {
       if (!trace) return undefined;
       const owners = { owner: textOf(trace["owner"]), clientOwner: textOf(trace["client_owner"]) };
       if (org !== undefined && !isVisible(owners, org)) return undefined;
-      const spans = readSpans(db, Number(trace["row"]))
+      const sent = readSpans(db, Number(trace["row"]))
         .filter((span) => org === undefined || isSpanVisible(span.clientOrg, org))
-        .map(({ json }): Span => JSON.parse(json));
-      const droppedSpans = Number(trace["dropped"]);
-      return { traceId, spans, droppedSpans, isSealed: trace["due_ms"] === null };
+        .map(({ json, clientOrg }) => ({
+          span: JSON.parse(json) as Span,
+          isClients: clientOrg !== undefined,
+        }));
+      return {
+        traceId,
+        spans: sent.map(({ span }) => span),
+        serviceSpans: sent.flatMap(({ span, isClients }) => (isClients ? [] : span)),
+        droppedSpans: Number(trace["dropped"]),
+        isSealed: trace["due_ms"] === null,
+      };
     });
   }
 

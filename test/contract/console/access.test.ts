@@ -85,6 +85,43 @@ describe("who asks", () => {
   });
 });
 
+test("spans that clients sent are shown, and decide neither where the time went nor what the flame graph has", async () => {
+  const of = recent();
+  console.database.addOperations([of]);
+  const below = { parent_span_id: of.spanId, start_us: of.startUs, duration_us: of.durationUs };
+  console.database.addTrace(
+    [
+      spanOf(of),
+      { ...spanOf(of, { ...below, span_id: "3".repeat(16), name: "buy more hosts" }), clientOrg: "acme" },
+      spanOf(of, { ...below, span_id: "4".repeat(16), name: "vmm.claim", duration_us: of.durationUs / 2 }),
+    ],
+    "acme",
+  );
+  const operator = await bearer("ops", "admin");
+  await expect.poll(async () => (await json(console.get("/api/overview", operator))).kept).toBe(3);
+
+  const { spans } = await json(console.get(`/api/traces/${of.traceId}`, operator));
+  const others = await Promise.all(
+    [`/api/flame?machine=${of.machineId}`, `/api/export?format=speedscope&trace=${of.traceId}`].map(
+      async (path) => (await console.get(path, operator)).text(),
+    ),
+  );
+
+  const own = Object.fromEntries(
+    spans.map(({ name, critical }: { name: string; critical: { duration_us: number }[] }) => [
+      name,
+      critical.reduce((sum, { duration_us: us }) => sum + us, 0),
+    ]),
+  );
+  expect(own).toEqual({
+    "hostd.start": of.durationUs / 2,
+    "vmm.claim": of.durationUs / 2,
+    "buy more hosts": 0,
+  });
+  for (const text of others) expect(text).not.toContain("buy more hosts");
+  expect(others[0]).toContain("vmm.claim");
+});
+
 describe("a link", () => {
   test("opens a session once, and leads to the view that was asked for", async () => {
     const { url, opened } = await login(await bearer("acme", "machines:read"), {
