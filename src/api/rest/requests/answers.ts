@@ -62,7 +62,9 @@ const machineAnswer = z.object({
   warnings: z
     .array(z.string())
     .optional()
-    .describe("Of a create and an update: members of the request that are kept, or taken, and not acted on."),
+    .describe(
+      "Of a create and an update: members of the request that are kept, or taken, and not acted on; and combinations that cannot work.",
+    ),
 });
 
 const appAnswer = z.object({
@@ -170,6 +172,7 @@ export const answers = {
     machine: machineAnswer,
     step: z.int().describe("The step that has yielded it, from 0."),
     repeated: z.boolean(),
+    warnings: z.array(z.string()).optional().describe("As of a create."),
     attempts: z.array(attemptAnswer),
   }),
   error: z.looseObject({

@@ -4,7 +4,7 @@ import { Violations } from "../../../lib/faults/violations.ts";
 import { checkMachineName } from "../../requests/names.ts";
 import { configSchema } from "../convert/config/config-schema.ts";
 import { configFromJson } from "../convert/config/convert-config.ts";
-import { ignoredMembers, ignoredOf } from "../convert/config/convert-ignored.ts";
+import { deadEnds, ignoredMembers, ignoredOf, warningOf } from "../convert/config/convert-ignored.ts";
 import { otherProblems } from "../convert/config/convert-problems.ts";
 import { flag, integer, needed, seconds, text } from "../convert/fields.ts";
 import { isObject, type JsonObject } from "../convert/json.ts";
@@ -32,7 +32,7 @@ const NEEDLESS = ["skip_secrets"];
  *
  * @param schema of the body
  * @param inert members of it that this request does not act on
- * @returns `warnings`: what is kept and not acted on, as a member of the answer
+ * @returns `warnings`: what is kept and not acted on, or cannot work, as a member of the answer
  * @throws Fault INVALID_FIELDS with every wrong field
  */
 export function readLaunch<S extends z.ZodObject>(
@@ -57,7 +57,7 @@ export function readLaunch<S extends z.ZodObject>(
   const known = new Set([...Object.keys(shape), ...NEEDLESS]);
   for (const name of [NOT_ACTED_ON, ...inert]) known.delete(name);
   const ignored = [...ignoredOf(arrived, known), ...ignoredMembers(config)];
-  const warnings = ignored.map((field) => `${field} is not acted on`);
+  const warnings = [...ignored.map(warningOf), ...deadEnds(config)];
   return { config, body, warnings: warnings.length > 0 ? { warnings } : {} };
 }
 

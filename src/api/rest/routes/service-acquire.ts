@@ -10,13 +10,18 @@ import { durationFromProto, durationToProto } from "../../../lib/grpc/messages/d
 import { mapToProto } from "../../../lib/grpc/messages/maps.ts";
 import { configSchema } from "../convert/config/config-schema.ts";
 import { configFromJson } from "../convert/config/convert-config.ts";
+import { ignoredMembers, warningOf } from "../convert/config/convert-ignored.ts";
+import { otherProblems } from "../convert/config/convert-problems.ts";
 import { machineToJson } from "../convert/convert-machine.ts";
 import { formatDuration, parseDuration } from "../convert/duration.ts";
 import { duration, item, list, needed, object, text, textMap } from "../convert/fields.ts";
+import { isObject } from "../convert/json.ts";
 import { requestIdOf } from "../requests/idempotency.ts";
 import { TIMEOUT_MS } from "../requests/limits.ts";
 import { type Route, route } from "../requests/route.ts";
 
+/** More are refused. */
+const MAX_STEPS = 8;
 const KINDS = ["start", "start_any", "launch"] as const;
 
 const step = item({
@@ -52,15 +57,20 @@ export const acquireRoutes: readonly Route[] = [
       ),
     }),
     async handle(request) {
-      const { body } = request.read();
       const violations = new Violations();
-      const steps = (body.steps ?? []).map((each, i) =>
-        violations.collect(() => stepFromJson(each, givenStep(request.arrived.body["steps"], i), i)),
+      const { steps: given } = request.arrived.body;
+      const body = violations.collect(() => request.read().body);
+      const read = (body?.steps ?? []).map((each, i) =>
+        violations.collect(() => stepFromJson(each, givenConfig(given, i), i)),
       );
+      // When nothing is wrong by its form, the api checks the values.
+      if (violations.any) addValues(violations, given);
       violations.throwIfAny();
+      if (body === undefined) throw invalid([]);
+      const steps = read.filter((each) => each !== undefined);
       const found = await request.unary(
         AcquireMachineRequest.fromPartial({
-          steps: steps.filter((each) => each !== undefined),
+          steps,
           key: body.key || requestIdOf(request.arrived.headers["idempotency-key"]),
           timeout: timeOf(body.timeout),
           hedgeAfter: timeOf(body.hedge_after),
@@ -71,6 +81,7 @@ export const acquireRoutes: readonly Route[] = [
           ...(found.machine ? { app: found.machine.app, machine: machineToJson(found.machine) } : {}),
           step: found.step,
           repeated: found.repeated,
+          ...warningsOf(steps),
           attempts: found.attempts.map((attempt) => ({
             step: attempt.step,
             ...(attempt.machineId === "" ? {} : { machine_id: attempt.machineId }),
@@ -104,8 +115,32 @@ function stepFromJson(json: StepJson, given: unknown, index: number): AcquireSte
   return AcquireStep.fromPartial({ timeout, step: { $case: "launch", value } });
 }
 
+/** Adds the values of configurations that are wrong, besides what is wrong by its form. */
+function addValues(violations: Violations, steps: unknown): void {
+  const named = violations.all;
+  for (let i = 0; Array.isArray(steps) && i < Math.min(steps.length, MAX_STEPS); i++) {
+    const at = `steps[${i}].launch.`;
+    const config = givenConfig(steps, i);
+    if (!isObject(config)) continue;
+    const own = named.filter(({ field }) => field.startsWith(at));
+    const known = own.map(({ field, description }) => ({ field: field.slice(at.length), description }));
+    for (const { field, description } of otherProblems(config, known))
+      violations.add(`${at}${field}`, description);
+  }
+}
+
+/** Names what is kept of the configurations and not acted on, as a member of the answer. */
+function warningsOf(steps: readonly AcquireStep[]): { readonly warnings?: string[] } {
+  const warnings = steps.flatMap(({ step: each }, i) =>
+    each?.$case === "launch" && each.value.config
+      ? ignoredMembers(each.value.config).map((name) => warningOf(`steps[${i}].launch.${name}`))
+      : [],
+  );
+  return warnings.length > 0 ? { warnings } : {};
+}
+
 /** The configuration of a step as it came. */
-function givenStep(steps: unknown, index: number): unknown {
+function givenConfig(steps: unknown, index: number): unknown {
   const given: unknown = Array.isArray(steps) ? steps[index]?.launch?.config : undefined;
   return given;
 }

@@ -144,7 +144,7 @@ test("what is kept and not acted on is named in the answer, and nothing else is"
   const updated = await send("POST", `/v1/apps/web/machines/${id}`, plain);
 
   expect(Object(made.body)["warnings"].toSorted()).toEqual([
-    "config.auto_stop_machines is not acted on",
+    "config.auto_stop_machines is not acted on: that is its name in a fly.toml; write autostop",
     "config.init.swap_size_mb is not acted on",
     "min_secrets_version is not acted on",
   ]);

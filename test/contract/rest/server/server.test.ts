@@ -175,6 +175,27 @@ test("a create of an app is repeated with the same Idempotency-Key, and refused 
   expect(await create("once")).toMatchObject({ status: 422, body: { status: "name_taken" } });
 });
 
+test("an acquire names the wrong values of its configurations beside wrong types, and what is not acted on", async () => {
+  const launch = (config: object) => ({ launch: { app: "web", config: { image: "nginx", ...config } } });
+  const wrong = await send("POST", "/v1/acquire", {
+    steps: [launch({ schedule: 5, files: [{ guest_path: "a" }] }), launch({ guest: { cpus: 99 } }), 7],
+  });
+  const inert = await send("POST", "/v1/acquire", { steps: [launch({ init: { swap_size_mb: 512 } })] });
+
+  const text = String(Object(wrong.body)["error"]);
+  expect(wrong.status).toBe(400);
+  for (const field of [
+    "steps[0].launch.config.schedule",
+    "steps[0].launch.config.files[0].guest_path",
+    "steps[1].launch.config.guest.cpus",
+    "steps[2]",
+  ])
+    expect(text).toContain(`${field}: `);
+  expect(inert.body).toMatchObject({
+    warnings: ["steps[0].launch.config.init.swap_size_mb is not acted on"],
+  });
+});
+
 test("an acquire of which no step works says what was tried and why not", async () => {
   const steps = [{ start: { machine_id: "00001aaaaaaaaa" } }];
 

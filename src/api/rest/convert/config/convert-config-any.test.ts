@@ -3,6 +3,8 @@ import { describe, expect, test } from "vitest";
 import { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { roundTrip } from "./config.fixture.ts";
 import { configFromJson, configToJson } from "./convert-config.ts";
+import { ignoredMembers } from "./convert-ignored.ts";
+import { otherProblems } from "./convert-problems.ts";
 
 /** Text as a configuration may have it: Unicode without NUL. */
 const text = (maxLength: number) =>
@@ -172,6 +174,31 @@ describe("whatever a client sends", () => {
     );
   });
 
+  test("only members that no schema knows are named as not acted on", () => {
+    fc.assert(
+      fc.property(configs, (sent) => {
+        const named = ignoredMembers(configFromJson(sent));
+
+        expect(named.filter((name) => !name.includes("x_"))).toEqual([]);
+      }),
+    );
+  });
+
+  test("what else is wrong can be told, whatever is of a wrong type", () => {
+    const broken = fc
+      .tuple(configs, fc.array(fc.tuple(fc.nat(), unknown), { minLength: 1, maxLength: 4 }))
+      .map(([config, changes]) => {
+        const copy = JSON.parse(JSON.stringify(config)) as object;
+        for (const [at, value] of changes) replace(copy, at, value);
+        return copy;
+      });
+    fc.assert(
+      fc.property(broken, (sent) => {
+        for (const { field } of otherProblems(sent, [])) expect(field).toMatch(/^config/);
+      }),
+    );
+  });
+
   test("values of the environment and contents of files are not kept twice", () => {
     fc.assert(
       fc.property(configs, (sent) => {
@@ -186,6 +213,15 @@ describe("whatever a client sends", () => {
     );
   });
 });
+
+/** Replaces a member of a value, at any depth. */
+function replace(value: object, at: number, by: unknown): void {
+  const entries = Object.entries(value);
+  const [name, member] = entries[at % Math.max(1, entries.length)] ?? [];
+  if (name === undefined) return;
+  if (typeof member === "object" && member !== null && at % 3 > 0) replace(member, Math.floor(at / 3), by);
+  else Reflect.set(value, name, by);
+}
 
 /** Paths of members that were sent with a meaning and are not given back. */
 function missing(sent: unknown, given: unknown, at: string): string[] {

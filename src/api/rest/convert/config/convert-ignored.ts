@@ -1,4 +1,5 @@
 import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
+import { isSameDuration } from "../duration.ts";
 import { isList, isObject, type Json, type JsonObject, own } from "../json.ts";
 import { typedToJson } from "./convert-config.ts";
 
@@ -10,6 +11,17 @@ const PARTLY: ReadonlySet<string> = new Set([
 /** Members that ask for what is so in any case, or that only describe. */
 const NEEDLESS: ReadonlySet<string> = new Set([
   ...["skip_registration", "ignore_app_secrets", "force_instance_description", "repeated_services"],
+]);
+/** What has another name in a fly.toml, whose names many people know. */
+const OF_FLY_TOML: ReadonlyMap<string, string> = new Map([
+  ["auto_stop_machines", "autostop"],
+  ["auto_start_machines", "autostart"],
+  ["kill_signal", "stop_config.signal"],
+  ["kill_timeout", "stop_config.timeout"],
+  ["http_service", "services"],
+  ["http_checks", "checks"],
+  ["tcp_checks", "checks"],
+  ["vm", "guest"],
 ]);
 const MAX_NAMED = 32;
 const MAX_NAME = 128;
@@ -28,6 +40,22 @@ export function ignoredMembers(config: MachineConfig): readonly string[] {
 export function ignoredOf(body: JsonObject, known: ReadonlySet<string>): readonly string[] {
   const names = Object.keys(body).filter((name) => !known.has(name) && saysSomething(body[name]));
   return names.slice(0, MAX_NAMED).map((name) => name.slice(0, MAX_NAME));
+}
+
+/** Returns warnings about services that stop their machine, and that nothing starts again: an app that is dead. */
+export function deadEnds({ services }: MachineConfig): readonly string[] {
+  const index = services.findIndex(({ autostop }) => autostop === "stop" || autostop === "suspend");
+  if (index < 0 || services.some(({ autostart }) => autostart)) return [];
+  const what = "stops the machine when it is idle, and no request starts it again";
+  return [
+    `config.services[${index}].autostop ${what}: set autostart to true, unless something else starts it`,
+  ];
+}
+
+/** Writes a warning about a member. */
+export function warningOf(field: string): string {
+  const own = OF_FLY_TOML.get(field.slice(field.lastIndexOf(".") + 1));
+  return `${field} is not acted on${own === undefined ? "" : `: that is its name in a fly.toml; write ${own}`}`;
 }
 
 function* namesIn(kept: Json | undefined, typed: Json | undefined, at: string): Generator<string> {
@@ -49,6 +77,6 @@ function* namesIn(kept: Json | undefined, typed: Json | undefined, at: string): 
 function saysSomething(value: Json | undefined): boolean {
   if (isList(value)) return value.some(saysSomething);
   if (isObject(value)) return Object.values(value).some(saysSomething);
-  // `never` is how the root file system is kept: not at all.
-  return !!value && value !== "never";
+  // A duration of zero is the default. `never` is how the root file system is kept: not at all.
+  return !!value && value !== "never" && !(typeof value === "string" && isSameDuration(value, "0s"));
 }

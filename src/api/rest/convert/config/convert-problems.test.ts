@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { FULL, faultOf } from "./config.fixture.ts";
 import { configFromJson } from "./convert-config.ts";
-import { ignoredMembers } from "./convert-ignored.ts";
+import { deadEnds, ignoredMembers } from "./convert-ignored.ts";
 import { otherProblems } from "./convert-problems.ts";
 
 /** Names what is wrong by its form, and then what else is. */
@@ -120,6 +120,23 @@ describe("members that are not acted on are named", () => {
         processes: [{ cmd: ["y"], env: { A: "1" }, ignore_app_secrets: true }],
       }),
     ).toEqual([]);
+  });
+
+  test.each([
+    [[{ internal_port: 80, autostop: "stop" }], 1],
+    [[{ internal_port: 80 }, { internal_port: 81, autostop: "suspend", autostart: false }], 1],
+    [[{ internal_port: 80, autostop: "stop", autostart: true }], 0],
+    [
+      [
+        { internal_port: 80, autostop: true },
+        { internal_port: 81, autostart: true },
+      ],
+      0,
+    ],
+    [[{ internal_port: 80, autostop: "off" }], 0],
+    [[], 0],
+  ])("services that stop a machine which no request starts again are told: %j", (services, count) => {
+    expect(deadEnds(configFromJson({ image: "a", services }))).toHaveLength(count);
   });
 
   test("at most so many, and shortened", () => {
