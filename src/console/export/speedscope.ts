@@ -1,5 +1,5 @@
 import { pathOf } from "../../lib/latency/analysis/critical-path.ts";
-import { type Node, treeOf } from "../../lib/latency/analysis/span-tree.ts";
+import { inherited, type Node, treeOf } from "../../lib/latency/analysis/span-tree.ts";
 import type { Span } from "../../lib/latency/span.ts";
 
 /** An operation and the spans of its trace. */
@@ -9,6 +9,8 @@ export interface Profiled {
   readonly spans: readonly Span[];
 }
 
+/** Deeper spans count for the last one above. */
+const MAX_DEPTH = 64;
 const SCHEMA = "https://www.speedscope.app/file-format-schema.json";
 
 /** Writes critical paths as a file of speedscope, a profile for each operation. */
@@ -24,9 +26,10 @@ export function speedscopeOf(operations: readonly Profiled[]): object {
     const top = tree.byId.get(spanId);
     if (!top) return [];
     const segments = pathOf(top, tree);
+    const stackOf = stacksBelow(top, ({ span }) => frameOf(`${span.name} (${span.service})`));
     return {
       ...{ type: "sampled", name, unit: "microseconds", startValue: 0, endValue: top.endUs - top.startUs },
-      samples: segments.map(({ node }) => namesDownTo(node, top).map(frameOf)),
+      samples: segments.map(({ node }) => stackOf(node)),
       weights: segments.map(({ startUs, endUs }) => endUs - startUs),
     };
   });
@@ -39,10 +42,15 @@ export function speedscopeOf(operations: readonly Profiled[]): object {
   };
 }
 
-/** Names of spans with their services, from the operation down to a node. */
-function namesDownTo(node: Node, top: Node): string[] {
-  const names: string[] = [];
-  for (let at: Node | undefined = node; at; at = at === top ? undefined : at.parent)
-    names.push(`${at.span.name} (${at.span.service})`);
-  return names.reverse();
+/** Returns what lists the frames from the operation down to a node. A trace may be thousands of spans deep. */
+function stacksBelow(top: Node, frameOf: (node: Node) => number): (node: Node) => readonly number[] {
+  const known = new WeakMap<Node, readonly number[]>();
+  const first = [frameOf(top)];
+  return (node) =>
+    inherited<readonly number[]>(node, known, (each, above) => {
+      if (each === top) return first;
+      // A span whose parent has not arrived is below the operation all the same.
+      const stack = above ?? first;
+      return stack.length < MAX_DEPTH ? [...stack, frameOf(each)] : stack;
+    });
 }
