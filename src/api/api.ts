@@ -45,16 +45,16 @@ import type { LoginCheck } from "./registries/service-registries.ts";
 import type { LookupSources } from "./rest/requests/lookups.ts";
 import { openRoutes } from "./routes/open-routes.ts";
 import type { RouteFeed } from "./routes/route-feed.ts";
-import { CallTurns, DatabaseTurns, DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
+import { LimitStore } from "./shares/limit-store.ts";
+import { DEFAULT_RATES, type Rates } from "./shares/rates.ts";
+import { Shares } from "./shares/shares.ts";
+import { CallTurns, DatabaseTurns, DEFAULT_CALLS_AT_ONCE } from "./shares/turns/call-turns.ts";
 import {
   CallsInProgress,
   DEFAULT_IN_PROGRESS_LIMITS,
   type InProgressLimits,
-} from "./shares/calls-in-progress.ts";
-import { type CreateLimits, CreateSlots, DEFAULT_CREATE_LIMITS } from "./shares/create-slots.ts";
-import { LimitStore } from "./shares/limit-store.ts";
-import { DEFAULT_RATES, type Rates } from "./shares/rates.ts";
-import { Shares } from "./shares/shares.ts";
+} from "./shares/turns/calls-in-progress.ts";
+import { type CreateLimits, CreateSlots, DEFAULT_CREATE_LIMITS } from "./shares/turns/create-slots.ts";
 import { RevocationSync } from "./tokens/revocation-sync.ts";
 import { TokenStore } from "./tokens/token-store.ts";
 import { UpdateStore } from "./updates/update-store.ts";

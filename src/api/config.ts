@@ -27,10 +27,10 @@ import {
 import { parseGrant } from "../lib/oci/auth/fleet-credentials.ts";
 import { parseDomain } from "./apps/hostname.ts";
 import type { SchedulerAddress } from "./regions/schedulers.ts";
-import { DEFAULT_CALLS_AT_ONCE } from "./shares/call-turns.ts";
-import { DEFAULT_IN_PROGRESS_LIMITS } from "./shares/calls-in-progress.ts";
-import { DEFAULT_CREATE_LIMITS } from "./shares/create-slots.ts";
 import { ACTIONS, DEFAULT_RATES, parseRate, showRate } from "./shares/rates.ts";
+import { DEFAULT_CALLS_AT_ONCE } from "./shares/turns/call-turns.ts";
+import { DEFAULT_IN_PROGRESS_LIMITS } from "./shares/turns/calls-in-progress.ts";
+import { DEFAULT_CREATE_LIMITS } from "./shares/turns/create-slots.ts";
 
 const REGION = /^[a-z][a-z0-9-]{0,62}$/;
 

@@ -11,8 +11,8 @@ import type { Wire, WireUser } from "../lib/grpc/wire.ts";
 import { onAbort } from "../lib/runtime/abort.ts";
 import type { Clock } from "../lib/runtime/clock.ts";
 import { machineToProto, stateToProto } from "./convert-machine.ts";
+import { mayComeBack, reachableFrom } from "./machines/decisions/wait.ts";
 import { type Machine, withNewestEvents } from "./machines/machine.ts";
-import { mayComeBack, reachableFrom } from "./machines/wait.ts";
 import type { Store } from "./store/store.ts";
 
 export interface WatchParts {

@@ -1,6 +1,6 @@
 import type { CreateRequest } from "../creates/store/create-state.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import type { HostStatus, Machine } from "../machines/machine.ts";
-import type { MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
 
 /** Selects the machines that a step may start. */

@@ -1,7 +1,7 @@
 import type { Fault } from "../../lib/faults/fault.ts";
 import type { CreateRequest } from "../creates/store/create-state.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import type { Machine } from "../machines/machine.ts";
-import type { MachineId } from "../machines/machine-id.ts";
 
 /** One step of an acquire, valid and with its defaults. */
 export type Step = (

@@ -5,7 +5,7 @@ import { withSpan } from "../../lib/otel/tracing.ts";
 import { abortable } from "../../lib/runtime/abort.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { sleep, TimeLimit } from "../../lib/runtime/wait.ts";
-import type { MachineId } from "../machines/machine-id.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
 import { type Acquired, type AcquireRequest, failure } from "./acquire.ts";
 import { AcquireRun } from "./acquire-run.ts";

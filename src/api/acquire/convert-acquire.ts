@@ -8,7 +8,7 @@ import { validateCreate } from "../creates/validate-create.ts";
 import { configInputFromProto } from "../machines/config/convert-config.ts";
 import type { ImageCheck } from "../machines/config/validate-config.ts";
 import { checkMetadataFilter } from "../machines/config/validate-metadata.ts";
-import { MACHINE_ID_FORM, parseMachineId } from "../machines/machine-id.ts";
+import { MACHINE_ID_FORM, parseMachineId } from "../machines/ids/machine-id.ts";
 import { placementFromProto } from "../regions/convert-placement.ts";
 import { type KnownRegions, resolveRegions } from "../regions/regions.ts";
 import { checkAppName, checkRequestId } from "../requests/names.ts";

@@ -1,6 +1,6 @@
 import { asFault } from "../../lib/grpc/status.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import { type Machine, RUNNING_STATES } from "../machines/machine.ts";
-import type { MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { Intent } from "./acquire.ts";
 import type { AcquireTools } from "./acquire-tools.ts";

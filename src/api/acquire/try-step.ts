@@ -1,8 +1,8 @@
 import { Fault } from "../../lib/faults/fault.ts";
 import { asFault } from "../../lib/grpc/status.ts";
 import { hostUnreachable } from "../machines/faults.ts";
+import { hostNumberOf, type MachineId } from "../machines/ids/machine-id.ts";
 import type { Machine } from "../machines/machine.ts";
-import { hostNumberOf, type MachineId } from "../machines/machine-id.ts";
 import type { Caller } from "../requests/caller.ts";
 import { type Attempt, type Found, failure, type Intent, type Step } from "./acquire.ts";
 import type { AcquireTools } from "./acquire-tools.ts";

@@ -1,6 +1,6 @@
 import { Fault, hasReason } from "../../lib/faults/fault.ts";
+import { parseMachineId } from "../machines/ids/machine-id.ts";
 import type { Machine } from "../machines/machine.ts";
-import { parseMachineId } from "../machines/machine-id.ts";
 import type { MachineStore } from "../machines/machine-store.ts";
 import type { Machines } from "../machines/machines.ts";
 import type { Caller } from "../requests/caller.ts";

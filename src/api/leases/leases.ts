@@ -2,8 +2,8 @@ import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Violations } from "../../lib/faults/violations.ts";
 import { atHost, type HostLookup } from "../machines/host/find-host.ts";
 import type { HostAddress } from "../machines/host/host-address.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import type { Lease } from "../machines/machine.ts";
-import type { MachineId } from "../machines/machine-id.ts";
 import type { Target } from "../machines/machines.ts";
 import type { Caller, CallLimits } from "../requests/caller.ts";
 

@@ -3,7 +3,7 @@ import { durationFromProto } from "../../lib/grpc/messages/duration.ts";
 import { unary } from "../../lib/grpc/server/rpc.ts";
 import { bytes, isPlain, PLAIN } from "../machines/config/text.ts";
 import { leaseToProto } from "../machines/convert-machine.ts";
-import type { MachineId } from "../machines/machine-id.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import { checkToken, machineRequest } from "../machines/machine-request.ts";
 import { authorize } from "../requests/authorize.ts";
 import { checkRequestId } from "../requests/names.ts";

@@ -1,7 +1,7 @@
 import type { Queries, Statement } from "../../lib/stores/postgres.ts";
 import { toJson } from "../database/json.ts";
+import { timeOfUlid } from "./ids/ulids.ts";
 import type { Machine, MachineEvent, ReportedMachine } from "./machine.ts";
-import { timeOfUlid } from "./ulids.ts";
 
 /** A change of a machine, as its host has reported it. */
 export interface MachineChange {

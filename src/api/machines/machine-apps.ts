@@ -3,7 +3,7 @@ import { Fault } from "../../lib/faults/fault.ts";
 import { rateLimitedCalls } from "../shares/metrics.ts";
 import type { Rate } from "../shares/rates.ts";
 import { TokenBucket } from "../shares/token-bucket.ts";
-import { type MachineId, parseMachineId } from "./machine-id.ts";
+import { type MachineId, parseMachineId } from "./ids/machine-id.ts";
 import type { Machines } from "./machines.ts";
 
 /** Machines whose app is cached. */

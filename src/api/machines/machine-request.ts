@@ -1,6 +1,6 @@
 import { Violations } from "../../lib/faults/violations.ts";
 import { annotate, attribute } from "../../lib/otel/tracing.ts";
-import { MACHINE_ID_FORM, type MachineId, parseMachineId } from "./machine-id.ts";
+import { MACHINE_ID_FORM, type MachineId, parseMachineId } from "./ids/machine-id.ts";
 
 /** More than nonces and versions have. The host compares them. */
 const MAX_CHARS = 64;

@@ -1,7 +1,7 @@
 import type { Transactions } from "../database/gated-database.ts";
 import { applyChanges, applyMissing } from "./apply-changes.ts";
+import type { MachineId } from "./ids/machine-id.ts";
 import type { Machine, MachineEvent, MachineState } from "./machine.ts";
-import type { MachineId } from "./machine-id.ts";
 
 /** A machine in the database, without its description. */
 export interface StoredMachine {

@@ -4,8 +4,8 @@ import { machineNotFound, unreachableState } from "./faults.ts";
 import { Absence, whileAway } from "./host/absence.ts";
 import { atHost, findHost, type HostLookup } from "./host/find-host.ts";
 import type { HostAddress } from "./host/host-address.ts";
+import type { MachineId } from "./ids/machine-id.ts";
 import { type AwaitedState, type HostStatus, isInState, type Machine, type MachineState } from "./machine.ts";
-import type { MachineId } from "./machine-id.ts";
 import type { RecordMachine } from "./record-machine.ts";
 
 /** Part of the caller's time that GetMachine waits for the host. */

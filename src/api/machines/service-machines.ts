@@ -17,12 +17,12 @@ import { timeToProto } from "../requests/convert-time.ts";
 import { checkStates, MAX_STATES } from "./check-states.ts";
 import { checkStop } from "./config/validate-stop.ts";
 import { machineToProto, stateFromProto, stateToProto } from "./convert-machine.ts";
+import type { MachineId } from "./ids/machine-id.ts";
+import { timeOfUlid } from "./ids/ulids.ts";
 import { type AwaitedState, SETTLED_STATES } from "./machine.ts";
-import type { MachineId } from "./machine-id.ts";
 import { checkToken, machineIdFromProto, machineRequest } from "./machine-request.ts";
 import type { LogOptions, Machines, StartOptions, StopOptions, WaitOptions } from "./machines.ts";
 import { measureStart } from "./metrics.ts";
-import { timeOfUlid } from "./ulids.ts";
 
 const MAX_WATCH_MS = 10_000;
 const MAX_WAIT_MS = 300_000;

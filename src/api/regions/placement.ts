@@ -1,5 +1,5 @@
 import type { Violations } from "../../lib/faults/violations.ts";
-import { MAX_HOST_NUMBER } from "../machines/machine-id.ts";
+import { MAX_HOST_NUMBER } from "../machines/ids/machine-id.ts";
 
 export type Strategy = "spread" | "pack";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { actionOf } from "./actions.ts";
-import { CreateSlots } from "./create-slots.ts";
 import { DEFAULT_RATES, parseRate, showRate } from "./rates.ts";
 import { Shares } from "./shares.ts";
+import { CreateSlots } from "./turns/create-slots.ts";
 
 function setUp() {
   const clock = { nowMs: 0 };

@@ -6,11 +6,11 @@ import type { RefusalPace } from "../../lib/grpc/server/edge/pace/refusal-pace.t
 import { toServiceError } from "../../lib/grpc/status.ts";
 import { nowUs } from "../../lib/otel/tracing.ts";
 import { actionOf } from "./actions.ts";
-import type { CallTurns, DatabaseTurns } from "./call-turns.ts";
 import { rateLimitedCalls } from "./metrics.ts";
 import type { Action } from "./rates.ts";
 import type { Shares } from "./shares.ts";
-import { Turns } from "./turns.ts";
+import type { CallTurns, DatabaseTurns } from "./turns/call-turns.ts";
+import { Turns } from "./turns/turns.ts";
 
 /** Bytes of a list's answer that cost a token. */
 const LIST_BYTES_PER_TOKEN = 4 * 1_024;

@@ -11,7 +11,7 @@ import type { UpdateRequest } from "../machines/changes/update.ts";
 import { configInputFromProto } from "../machines/config/convert-config.ts";
 import { requireConfig } from "../machines/config/validate-config.ts";
 import { machineToProto } from "../machines/convert-machine.ts";
-import type { MachineId } from "../machines/machine-id.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import { checkToken, machineRequest } from "../machines/machine-request.ts";
 import { authorize } from "../requests/authorize.ts";
 import { checkRequestId } from "../requests/names.ts";

@@ -2,8 +2,8 @@ import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import { sleep } from "../../lib/runtime/wait.ts";
 import type { HostAddress } from "../machines/host/host-address.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import { type Machine, SETTLED_STATES } from "../machines/machine.ts";
-import type { MachineId } from "../machines/machine-id.ts";
 import type { HostMachines } from "../machines/machines.ts";
 import type { UpdateStore } from "./update-store.ts";
 

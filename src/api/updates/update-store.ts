@@ -2,8 +2,8 @@ import type { Queries, Transaction } from "../../lib/stores/postgres.ts";
 import type { Transactions } from "../database/gated-database.ts";
 import { applyChanges } from "../machines/apply-changes.ts";
 import { machineNotFound } from "../machines/faults.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import type { Machine } from "../machines/machine.ts";
-import type { MachineId } from "../machines/machine-id.ts";
 import { type Amount, type Organization, updateRefusal } from "../orgs/organization.ts";
 import { QUOTA, usedBy } from "../orgs/usage.ts";
 

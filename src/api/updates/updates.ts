@@ -5,12 +5,12 @@ import type { CredentialSource, ImageResolver } from "../creates/saga/create-too
 import { resolveImage } from "../creates/saga/resolve-image.ts";
 import type { HostUpdates, UpdateRequest } from "../machines/changes/update.ts";
 import { atHost, type HostLookup } from "../machines/host/find-host.ts";
+import type { MachineId } from "../machines/ids/machine-id.ts";
 import type { ImageRef, Machine, MachineConfig } from "../machines/machine.ts";
-import type { MachineId } from "../machines/machine-id.ts";
 import type { HostMachines } from "../machines/machines.ts";
 import type { Caller } from "../requests/caller.ts";
 import type { Shares } from "../shares/shares.ts";
-import { Turns } from "../shares/turns.ts";
+import { Turns } from "../shares/turns/turns.ts";
 import { type AskedUpdate, UnansweredUpdates } from "./unanswered-updates.ts";
 import type { UpdateStore } from "./update-store.ts";
 

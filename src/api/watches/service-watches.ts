@@ -6,7 +6,7 @@ import type {
 import { Violations } from "../../lib/faults/violations.ts";
 import { serverStream } from "../../lib/grpc/server/rpc.ts";
 import { describedToProto, eventToProto } from "../machines/convert-machine.ts";
-import { MACHINE_ID_FORM, parseMachineId } from "../machines/machine-id.ts";
+import { MACHINE_ID_FORM, parseMachineId } from "../machines/ids/machine-id.ts";
 import { authorize } from "../requests/authorize.ts";
 import { checkAppName } from "../requests/names.ts";
 import type { LoggedChange, WatchFilter } from "./change-log.ts";

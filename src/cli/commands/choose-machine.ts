@@ -1,9 +1,9 @@
 import type { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import { stateName } from "../render/names.ts";
 import { type Column, table } from "../render/table.ts";
+import { UsageError } from "../session/faults/usage-error.ts";
 import { ask } from "../session/secret-input.ts";
 import type { Session } from "../session/session.ts";
-import { UsageError } from "../session/usage-error.ts";
 import { type AppFlag, allMachines, appOf, machinesClient } from "./find.ts";
 
 /** Machines that are offered, the newest ones. */

@@ -1,10 +1,10 @@
 import { Command, Option } from "commander";
-import type { Subject } from "../session/hints.ts";
+import type { Subject } from "../session/faults/hints.ts";
+import { UsageError } from "../session/faults/usage-error.ts";
 import { reportError } from "../session/report.ts";
 import { Session } from "../session/session.ts";
 import { type CommonFlags, readSettings } from "../session/settings.ts";
 import type { Terminal } from "../session/terminal.ts";
-import { UsageError } from "../session/usage-error.ts";
 import type { AppFlag } from "./find.ts";
 import { joinOptional, separateProgram } from "./program-words.ts";
 

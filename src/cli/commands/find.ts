@@ -1,9 +1,9 @@
 import type { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import { type ListMachinesRequest, MachinesServiceClient } from "../../gen/windhover/machines/v1/machines.ts";
 import { Fault } from "../../lib/faults/fault.ts";
-import type { Subject } from "../session/hints.ts";
+import type { Subject } from "../session/faults/hints.ts";
+import { UsageError } from "../session/faults/usage-error.ts";
 import { pages, type Session } from "../session/session.ts";
-import { UsageError } from "../session/usage-error.ts";
 
 /** The flag of commands whose machines may be given by name. */
 export interface AppFlag {

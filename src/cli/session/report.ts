@@ -1,8 +1,8 @@
 import { Fault } from "../../lib/faults/fault.ts";
-import { flagOf, nextSteps, remarks, type Subject } from "./hints.ts";
+import { flagOf, nextSteps, remarks, type Subject } from "./faults/hints.ts";
+import { UsageError } from "./faults/usage-error.ts";
 import type { Settings } from "./settings.ts";
 import { harmless, type Paint } from "./terminal.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** Exit codes: success, failure, wrong usage. */
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;

@@ -1,8 +1,8 @@
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import { text } from "node:stream/consumers";
+import { UsageError } from "./faults/usage-error.ts";
 import type { Session } from "./session.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** Asks a person for a line. @param isSecret shows nothing of what is typed @throws UsageError when the input ends instead */
 export async function ask(session: Session, question: string, isSecret = false): Promise<string> {

@@ -1,3 +1,5 @@
+import { continueRun, resumeInterrupted, withoutSaved } from "./decisions/suspend.ts";
+import { failedUpdate, settled } from "./decisions/update.ts";
 import { beginRun } from "./health/readiness.ts";
 import type {
   Caller,
@@ -14,8 +16,6 @@ import { countRestart, decideRestart, decideRetry, describeExhausted } from "./o
 import { advanced, nextScheduled } from "./own-starts/schedule.ts";
 import { afterStart } from "./snapshot.ts";
 import { move, nextGeneration, type Stamp, withEvent } from "./stamp.ts";
-import { continueRun, resumeInterrupted, withoutSaved } from "./suspend.ts";
-import { failedUpdate, settled } from "./update.ts";
 import type { LocalImage, MachineSpec } from "./version.ts";
 
 /** Longest text of an event. */

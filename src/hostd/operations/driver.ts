@@ -1,5 +1,5 @@
 import { logger } from "../../lib/runtime/log.ts";
-import { type Activity, allowed, decideDestroy, decidePrepare } from "../machines/decide.ts";
+import { type Activity, allowed, decideDestroy, decidePrepare } from "../machines/decisions/decide.ts";
 import type { Machine, MachineId } from "../machines/machine.ts";
 import type { Proxies } from "../proxies/proxies.ts";
 import { type DueParts, DueWork } from "./due-work.ts";

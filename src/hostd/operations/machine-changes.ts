@@ -1,5 +1,6 @@
 import { Fault, invalid } from "../../lib/faults/fault.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
+import { cordoned, versionMismatch, withMetadata } from "../machines/decisions/update.ts";
 import {
   acquireLease,
   guardLease,
@@ -11,7 +12,6 @@ import {
 } from "../machines/lease.ts";
 import { invalidState, type Lease, type Machine, type MachineId } from "../machines/machine.ts";
 import { nextGeneration } from "../machines/stamp.ts";
-import { cordoned, versionMismatch, withMetadata } from "../machines/update.ts";
 import type { Step } from "./machine-runtime.ts";
 import type { Machines } from "./machines.ts";
 

@@ -3,6 +3,7 @@ import type { Credentials } from "../../lib/oci/auth/credentials.ts";
 import { logger } from "../../lib/runtime/log.ts";
 import type { Pin, PullStep } from "../images/imagecache-client.ts";
 import { prepared } from "../machines/change.ts";
+import type { Awaited } from "../machines/decisions/wait.ts";
 import { busyUntilMs, withBusy } from "../machines/health/busy.ts";
 import { machineOfVm } from "../machines/ids.ts";
 import { guardRight, type Right } from "../machines/lease.ts";
@@ -16,7 +17,6 @@ import {
 } from "../machines/machine.ts";
 import { snapshotDropped } from "../machines/snapshot.ts";
 import { isActive } from "../machines/states.ts";
-import type { Awaited } from "../machines/wait.ts";
 import { type AwardParts, Awards, checkHost } from "./awards.ts";
 import { Driver, type DriverParts } from "./driver.ts";
 import type { StartResult, StopOptions, StopResult } from "./requests/request.ts";

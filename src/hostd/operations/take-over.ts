@@ -1,8 +1,8 @@
 import { logger } from "../../lib/runtime/log.ts";
 import { started, startInterrupted } from "../machines/change.ts";
+import { suspendFailed, withoutSaved } from "../machines/decisions/suspend.ts";
 import type { Change, Machine } from "../machines/machine.ts";
 import type { Stamp } from "../machines/stamp.ts";
-import { suspendFailed, withoutSaved } from "../machines/suspend.ts";
 import type { Vmm } from "../vmm/vmm.ts";
 import type { DueWork } from "./due-work.ts";
 import type { MachineRuntime } from "./machine-runtime.ts";

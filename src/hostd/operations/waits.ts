@@ -1,8 +1,8 @@
 import { abortable } from "../../lib/runtime/abort.ts";
 import type { Clock } from "../../lib/runtime/clock.ts";
 import { TimeLimit } from "../../lib/runtime/wait.ts";
+import { type Awaited, decideWait, waitTimeout, wantedOf } from "../machines/decisions/wait.ts";
 import type { Machine } from "../machines/machine.ts";
-import { type Awaited, decideWait, waitTimeout, wantedOf } from "../machines/wait.ts";
 import type { Proxies } from "../proxies/proxies.ts";
 import type { Store } from "../store/store.ts";
 

@@ -6,8 +6,8 @@ import type { FoundImage, ImageResolver } from "../../../src/api/creates/saga/cr
 import type { ImageRef } from "../../../src/api/machines/machine.ts";
 import { serveRest } from "../../../src/api/rest/rest.ts";
 import { RULES } from "../../../src/api/service-rules.ts";
-import type { CreateLimits } from "../../../src/api/shares/create-slots.ts";
 import type { Rates } from "../../../src/api/shares/rates.ts";
+import type { CreateLimits } from "../../../src/api/shares/turns/create-slots.ts";
 import { AuditLog, auditSettings } from "../../../src/lib/audit/audit-log.ts";
 import { TokenVerifier } from "../../../src/lib/auth/auth.ts";
 import type { Scope } from "../../../src/lib/auth/claims.ts";

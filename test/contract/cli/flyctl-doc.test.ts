@@ -6,7 +6,7 @@ import { commandLine } from "../../../src/cli/commands/machine/config/command-li
 import { MachineEvent, MachineState } from "../../../src/gen/windhover/machines/v1/machine.ts";
 import { publicBytes } from "../../../src/lib/auth/keys.ts";
 import { keys } from "../traces/support.ts";
-import { line } from "./fake-api.ts";
+import { line } from "./fakes/fake-api.ts";
 import { useCli } from "./support.ts";
 
 const ID = "0000a1b2c3d4e6";

@@ -9,7 +9,7 @@ import { buildProgram } from "../../../src/cli/program.ts";
 import { paint } from "../../../src/cli/session/terminal.ts";
 import { bound } from "../../support/servers/bound.ts";
 import { bearer } from "../traces/support.ts";
-import { FakeApi } from "./fake-api.ts";
+import { FakeApi } from "./fakes/fake-api.ts";
 
 const MAIN = join(import.meta.dirname, "../../../src/cli/main.ts");
 

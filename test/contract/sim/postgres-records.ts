@@ -2,8 +2,8 @@ import fc from "fast-check";
 import type { CreateRequest } from "../../../src/api/creates/store/create-state.ts";
 import type { Intent } from "../../../src/api/creates/store/intent-store.ts";
 import type { StoredSaga } from "../../../src/api/creates/store/stored-saga.ts";
+import { type MachineId, parseMachineId } from "../../../src/api/machines/ids/machine-id.ts";
 import type { Machine, MachineEvent, MachineState } from "../../../src/api/machines/machine.ts";
-import { type MachineId, parseMachineId } from "../../../src/api/machines/machine-id.ts";
 
 /** Few of each, so that calls meet. Longer than any pause of a busy machine, or over. */
 const LEASES_MS = [60_000, -60_000] as const;

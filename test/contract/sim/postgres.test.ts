@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Transactions } from "../../../src/api/database/gated-database.ts";
-import { parseMachineId } from "../../../src/api/machines/machine-id.ts";
+import { parseMachineId } from "../../../src/api/machines/ids/machine-id.ts";
 import type { MachineStore } from "../../../src/api/machines/machine-store.ts";
 import { Fault } from "../../../src/lib/faults/fault.ts";
 import { createLogger } from "../../../src/lib/runtime/log.ts";

@@ -276,7 +276,7 @@ function isRunning({ state }: Machine): boolean {
   return state === "started" || state === "suspending" || state === "restarting";
 }
 
-/** As src/hostd/machines/update.ts: what is in passing comes to rest as `stopped`. */
+/** As src/hostd/machines/decisions/update.ts: what is in passing comes to rest as `stopped`. */
 function restingState({ state }: Machine): string {
   return state === "created" || state === "failed" ? state : "stopped";
 }

@@ -29,7 +29,7 @@ import {
   type SignalOptions,
 } from "../../../src/api/machines/changes/changes.ts";
 import type { UpdateRequest } from "../../../src/api/machines/changes/update.ts";
-import { type MachineId, parseMachineId } from "../../../src/api/machines/machine-id.ts";
+import { type MachineId, parseMachineId } from "../../../src/api/machines/ids/machine-id.ts";
 import { MachineStore } from "../../../src/api/machines/machine-store.ts";
 import {
   type LeaseOptions,
@@ -41,9 +41,9 @@ import { recordMachine } from "../../../src/api/machines/record-machine.ts";
 import { startMaintenance } from "../../../src/api/maintenance/maintenance.ts";
 import { sweep } from "../../../src/api/maintenance/sweep.ts";
 import type { Caller } from "../../../src/api/requests/caller.ts";
-import { CreateSlots, DEFAULT_CREATE_LIMITS } from "../../../src/api/shares/create-slots.ts";
 import { DEFAULT_RATES } from "../../../src/api/shares/rates.ts";
 import { Shares } from "../../../src/api/shares/shares.ts";
+import { CreateSlots, DEFAULT_CREATE_LIMITS } from "../../../src/api/shares/turns/create-slots.ts";
 import { UpdateStore } from "../../../src/api/updates/update-store.ts";
 import { Updates } from "../../../src/api/updates/updates.ts";
 import type { ReportEventsRequest } from "../../../src/gen/windhover/admin/v1/hosts.ts";

@@ -1,7 +1,7 @@
 import type { Acquired, AcquireRequest, Step } from "../../../src/api/acquire/acquire.ts";
 import type { CreateRequest } from "../../../src/api/creates/store/create-state.ts";
+import { parseMachineId } from "../../../src/api/machines/ids/machine-id.ts";
 import type { Machine } from "../../../src/api/machines/machine.ts";
-import { parseMachineId } from "../../../src/api/machines/machine-id.ts";
 import { sleep } from "../../../src/lib/runtime/wait.ts";
 import type { CreateCall } from "../services/api.ts";
 import type { Random } from "../world/random.ts";

@@ -1,7 +1,7 @@
 import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { annotate, attribute } from "../../../lib/otel/tracing.ts";
 import { logger } from "../../../lib/runtime/log.ts";
-import { newMachineId } from "../../machines/machine-id.ts";
+import { newMachineId } from "../../machines/ids/machine-id.ts";
 import {
   type Attempt,
   type Auction,

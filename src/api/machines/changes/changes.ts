@@ -1,8 +1,8 @@
 import type { Caller, CallLimits } from "../../requests/caller.ts";
 import { atHost, type HostLookup } from "../host/find-host.ts";
 import type { HostAddress } from "../host/host-address.ts";
+import type { MachineId } from "../ids/machine-id.ts";
 import type { Machine } from "../machine.ts";
-import type { MachineId } from "../machine-id.ts";
 import type { StopOptions, Target } from "../machines.ts";
 import type { RecordMachine } from "../record-machine.ts";
 

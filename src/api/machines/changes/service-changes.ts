@@ -15,7 +15,7 @@ import { checkKey, checkMetadata, MAX_METADATA_ENTRIES } from "../config/validat
 import { checkStop, signalProblem } from "../config/validate-stop.ts";
 import { machineToProto } from "../convert-machine.ts";
 import { isDestroyed } from "../host/find-host.ts";
-import type { MachineId } from "../machine-id.ts";
+import type { MachineId } from "../ids/machine-id.ts";
 import { checkToken, machineRequest } from "../machine-request.ts";
 import type { Machines } from "../machines.ts";
 import type { LeaseGuard, MachineChanges, MetadataChange, RestartOptions, SignalOptions } from "./changes.ts";

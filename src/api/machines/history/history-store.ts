@@ -1,6 +1,6 @@
 import type { Queries } from "../../../lib/stores/postgres.ts";
+import type { MachineId } from "../ids/machine-id.ts";
 import type { MachineConfig, MachineEvent } from "../machine.ts";
-import type { MachineId } from "../machine-id.ts";
 
 /** A version of a machine's configuration. */
 export interface MachineVersion {

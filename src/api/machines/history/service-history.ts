@@ -10,10 +10,10 @@ import { timeToProto } from "../../requests/convert-time.ts";
 import { readPage } from "../../requests/pages.ts";
 import { configToProto } from "../config/convert-config.ts";
 import { eventToProto } from "../convert-machine.ts";
+import { timeOfUlid } from "../ids/ulids.ts";
 import type { Machine, MachineEvent } from "../machine.ts";
 import { machineIdFromProto } from "../machine-request.ts";
 import type { Machines } from "../machines.ts";
-import { timeOfUlid } from "../ulids.ts";
 import type { HistoryStore, MachineVersion } from "./history-store.ts";
 import { mergeNewest } from "./merge-newest.ts";
 

@@ -1,5 +1,5 @@
 import { Fault, hasReason } from "../../../lib/faults/fault.ts";
-import { hostNumberOf, type MachineId } from "../machine-id.ts";
+import { hostNumberOf, type MachineId } from "../ids/machine-id.ts";
 import type { MachineStore } from "../machine-store.ts";
 import type { HostAddress, HostDirectory } from "./host-address.ts";
 

@@ -2,9 +2,9 @@ import { within } from "../../../lib/runtime/wait.ts";
 import type { CallLimits } from "../../requests/caller.ts";
 import { mergeNewest } from "../history/merge-newest.ts";
 import type { HostDirectory } from "../host/host-address.ts";
+import { hostNumberOf, parseMachineId } from "../ids/machine-id.ts";
 import type { HostStatus, Machine } from "../machine.ts";
 import { isNewer } from "../machine.ts";
-import { hostNumberOf, parseMachineId } from "../machine-id.ts";
 import type { HostMachines } from "../machines.ts";
 import type { ListedMachine } from "./list-store.ts";
 

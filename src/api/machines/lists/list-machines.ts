@@ -1,5 +1,5 @@
+import { hostNumberOf, parseMachineId } from "../ids/machine-id.ts";
 import { type HostStatus, MACHINE_STATES, type MachineState } from "../machine.ts";
-import { hostNumberOf, parseMachineId } from "../machine-id.ts";
 import type { MachineView } from "../machines.ts";
 import type { FreshHosts, FreshMachine, FreshRead } from "./fresh.ts";
 import type { ListedMachine, ListStore, MachineQuery } from "./list-store.ts";

@@ -8,8 +8,8 @@ import { durationFromProto, durationToProto } from "../../../lib/grpc/messages/d
 import { toJson } from "../../render/json.ts";
 import { type Column, table } from "../../render/table.ts";
 import { span as time } from "../../render/time.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 import type { Session } from "../../session/session.ts";
-import { UsageError } from "../../session/usage-error.ts";
 import { type AppFlag, appOf } from "../find.ts";
 import type { ConfigFlags } from "../machine/config/config-flags.ts";
 import { machineConfig } from "../machine/config/machine-config.ts";

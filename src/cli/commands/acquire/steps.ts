@@ -8,7 +8,7 @@ import type {
 import type { MachineConfig, Placement } from "../../../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../../../lib/grpc/messages/duration.ts";
 import { mapToProto } from "../../../lib/grpc/messages/maps.ts";
-import { UsageError } from "../../session/usage-error.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 import { parseConfig } from "../machine/config/config-file.ts";
 import { texts } from "../machine/config/schema-fields.ts";
 import { duration } from "../values.ts";

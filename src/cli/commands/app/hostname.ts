@@ -2,8 +2,8 @@ import { AppsServiceClient, type Hostname } from "../../../gen/windhover/machine
 import { toJson } from "../../render/json.ts";
 import { table } from "../../render/table.ts";
 import { ago } from "../../render/time.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 import type { Session } from "../../session/session.ts";
-import { UsageError } from "../../session/usage-error.ts";
 import type { HoverCommand } from "../command.ts";
 import { APP_FLAG, type AppFlag, appOf } from "../find.ts";
 

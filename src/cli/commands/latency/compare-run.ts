@@ -1,8 +1,8 @@
 import { type Column, table } from "../../render/table.ts";
 import { span } from "../../render/time.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 import type { Session } from "../../session/session.ts";
 import { harmless } from "../../session/terminal.ts";
-import { UsageError } from "../../session/usage-error.ts";
 import { askConsole } from "./console-client.ts";
 import { type LatencyFlags, parametersOf } from "./flags.ts";
 

@@ -1,5 +1,5 @@
 import type { MachinesServiceClient } from "../../../gen/windhover/machines/v1/machines.ts";
-import type { Subject } from "../../session/hints.ts";
+import type { Subject } from "../../session/faults/hints.ts";
 import { EXIT, reportError } from "../../session/report.ts";
 import type { RootSpan } from "../../session/root-span.ts";
 import type { Session } from "../../session/session.ts";

@@ -3,10 +3,10 @@ import { Fault, hasReason } from "../../../lib/faults/fault.ts";
 import { type Credentials, passwordCredentials } from "../../../lib/oci/auth/credentials.ts";
 import { normaliseName } from "../../../lib/oci/auth/repository-name.ts";
 import { toJson } from "../../render/json.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 import { EXIT } from "../../session/report.ts";
 import { ask, readSecret } from "../../session/secret-input.ts";
 import type { Session } from "../../session/session.ts";
-import { UsageError } from "../../session/usage-error.ts";
 import { dockerConfigPath, readDockerLogins } from "./docker-config.ts";
 
 export interface LoginFlags {

@@ -7,8 +7,8 @@ import {
 import { toJson } from "../../render/json.ts";
 import { table } from "../../render/table.ts";
 import { ago } from "../../render/time.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 import { pages, type Session } from "../../session/session.ts";
-import { UsageError } from "../../session/usage-error.ts";
 import type { HoverCommand } from "../command.ts";
 import { type LoginFlags, login } from "./login.ts";
 

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { Fault } from "../../../lib/faults/fault.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 import { type HttpAnswer, type HttpOptions, httpRequest } from "../../session/http.ts";
 import { EXIT } from "../../session/report.ts";
 import type { Session } from "../../session/session.ts";
-import { UsageError } from "../../session/usage-error.ts";
 
 /** A create may have to pull and flatten a large image. */
 const TIMEOUT_MS = 15 * 60_000;

@@ -4,8 +4,8 @@ import { keyIdOf } from "../../../lib/auth/biscuit/biscuit-wire.ts";
 import { biscuits } from "../../../lib/auth/biscuit/user-token.ts";
 import { publicKeyOf, publicKeysById } from "../../../lib/auth/keys.ts";
 import { ago } from "../../render/time.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 import type { Session } from "../../session/session.ts";
-import { UsageError } from "../../session/usage-error.ts";
 import { datalogOf, type Restrictions } from "./restrictions.ts";
 
 /** Prints the new token alone on standard output, so that it can be piped. */

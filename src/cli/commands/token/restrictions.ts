@@ -1,6 +1,6 @@
 import { isPlain } from "../../../lib/auth/biscuit/block-source.ts";
 import { dateOf } from "../../../lib/auth/biscuit/user-token.ts";
-import { UsageError } from "../../session/usage-error.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 
 /** Restrictions of a token. An absent one restricts nothing. */
 export interface Restrictions {

@@ -3,8 +3,8 @@ import { type Token, TokensServiceClient } from "../../../gen/windhover/admin/v1
 import { toJson } from "../../render/json.ts";
 import { type Column, table } from "../../render/table.ts";
 import { ago } from "../../render/time.ts";
+import { UsageError } from "../../session/faults/usage-error.ts";
 import { pages, type Session } from "../../session/session.ts";
-import { UsageError } from "../../session/usage-error.ts";
 import type { HoverCommand } from "../command.ts";
 import { duration, instant, words } from "../values.ts";
 import type { Restrictions } from "./restrictions.ts";

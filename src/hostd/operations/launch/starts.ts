@@ -1,7 +1,7 @@
 import { hasReason } from "../../../lib/faults/fault.ts";
 import { annotate, attribute, withSpan } from "../../../lib/otel/tracing.ts";
 import { abortable } from "../../../lib/runtime/abort.ts";
-import { allowed, decideStart } from "../../machines/decide.ts";
+import { allowed, decideStart } from "../../machines/decisions/decide.ts";
 import type { Caller, StartCause } from "../../machines/machine.ts";
 import { measureStart } from "../../telemetry/operation-metrics.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";

@@ -1,6 +1,6 @@
 import { Fault } from "../../../lib/faults/fault.ts";
 import { withSpan } from "../../../lib/otel/tracing.ts";
-import type { Activity } from "../../machines/decide.ts";
+import type { Activity } from "../../machines/decisions/decide.ts";
 import type { Accepted } from "./accepted.ts";
 
 /** Requests that a machine takes at a time. They are finished although their callers may be gone. */

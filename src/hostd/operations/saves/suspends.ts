@@ -1,6 +1,6 @@
 import { hasReason } from "../../../lib/faults/fault.ts";
 import { annotate, attribute, withSpan } from "../../../lib/otel/tracing.ts";
-import { type Activity, allowed, decideSuspend } from "../../machines/decide.ts";
+import { type Activity, allowed, decideSuspend } from "../../machines/decisions/decide.ts";
 import type { Machine, StopReason } from "../../machines/machine.ts";
 import type { Proxies } from "../../proxies/proxies.ts";
 import { measureSave } from "../../telemetry/operation-metrics.ts";

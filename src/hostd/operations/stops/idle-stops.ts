@@ -1,6 +1,6 @@
 import type { Clock } from "../../../lib/runtime/clock.ts";
 import { stopping } from "../../machines/change.ts";
-import type { Activity } from "../../machines/decide.ts";
+import type { Activity } from "../../machines/decisions/decide.ts";
 import { invalidState, type Machine } from "../../machines/machine.ts";
 import { inUse, type Proxies } from "../../proxies/proxies.ts";
 import type { Guard } from "../requests/request.ts";

@@ -1,4 +1,4 @@
-import { allowed, decideReplace } from "../../machines/decide.ts";
+import { allowed, decideReplace } from "../../machines/decisions/decide.ts";
 import type { Machine } from "../../machines/machine.ts";
 import type { Proxies } from "../../proxies/proxies.ts";
 import type { MachineRuntime } from "../machine-runtime.ts";

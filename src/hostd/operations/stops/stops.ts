@@ -1,6 +1,6 @@
 import { hasReason } from "../../../lib/faults/fault.ts";
 import { annotate, attribute } from "../../../lib/otel/tracing.ts";
-import { allowed, decideStop } from "../../machines/decide.ts";
+import { allowed, decideStop } from "../../machines/decisions/decide.ts";
 import type { Machine } from "../../machines/machine.ts";
 import type { Proxies } from "../../proxies/proxies.ts";
 import { measureStop } from "../../telemetry/operation-metrics.ts";

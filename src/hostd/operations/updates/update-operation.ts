@@ -3,8 +3,6 @@ import { endsWithin, sleep } from "../../../lib/runtime/wait.ts";
 import { refuseWhileDraining } from "../../availability/scheduling.ts";
 import type { Ledger } from "../../capacity/ledger.ts";
 import { type Ports, portsOfVersion } from "../../capacity/ports.ts";
-import type { Machine } from "../../machines/machine.ts";
-import { isStartable } from "../../machines/states.ts";
 import {
   ready,
   rolledBack,
@@ -12,7 +10,9 @@ import {
   updated,
   updateRefused,
   willLaunch,
-} from "../../machines/update.ts";
+} from "../../machines/decisions/update.ts";
+import type { Machine } from "../../machines/machine.ts";
+import { isStartable } from "../../machines/states.ts";
 import type { UpdateKey, Version } from "../../machines/version.ts";
 import { type LaunchParts, launch } from "../launch/launch.ts";
 import { startFailedFault } from "../launch/launch-faults.ts";

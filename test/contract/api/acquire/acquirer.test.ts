@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Step } from "../../../../src/api/acquire/acquire.ts";
 import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
 import { undoUnanswered } from "../../../../src/api/acquire/settle.ts";
-import type { MachineId } from "../../../../src/api/machines/machine-id.ts";
+import type { MachineId } from "../../../../src/api/machines/ids/machine-id.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import {
   acquire,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Step } from "../../../../src/api/acquire/acquire.ts";
-import { newMachineId } from "../../../../src/api/machines/machine-id.ts";
+import { newMachineId } from "../../../../src/api/machines/ids/machine-id.ts";
 import { acquire, api, query, START_ANY, withDatabase } from "./fixture.ts";
 import { ModelFleet } from "./model.ts";
 

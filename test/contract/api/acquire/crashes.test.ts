@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
-import { newMachineId } from "../../../../src/api/machines/machine-id.ts";
+import { newMachineId } from "../../../../src/api/machines/ids/machine-id.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import {
   acquire,

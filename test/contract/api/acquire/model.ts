@@ -1,8 +1,8 @@
 import { trace } from "@opentelemetry/api";
 import type { AcquireTools, Candidate, CandidateQuery } from "../../../../src/api/acquire/acquire-tools.ts";
 import type { CreateRequest } from "../../../../src/api/creates/store/create-state.ts";
+import { type MachineId, newMachineId } from "../../../../src/api/machines/ids/machine-id.ts";
 import type { HostStatus, Machine } from "../../../../src/api/machines/machine.ts";
-import { type MachineId, newMachineId } from "../../../../src/api/machines/machine-id.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 
 /** A machine of the model. */

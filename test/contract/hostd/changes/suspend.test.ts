@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { suspending } from "../../../../src/hostd/machines/decisions/suspend.ts";
 import { machineId } from "../../../../src/hostd/machines/machine.ts";
-import { suspending } from "../../../../src/hostd/machines/suspend.ts";
 import { SimVmm } from "../../../../src/hostd/vmm/sim/sim-vmm.ts";
 import type { Vmm } from "../../../../src/hostd/vmm/vmm.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";

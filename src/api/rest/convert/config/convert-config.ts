@@ -12,13 +12,13 @@ import { formatDuration, isSameDuration } from "../duration.ts";
 import { isObject, type Json, type JsonObject, merge, own, residual } from "../json.ts";
 import { read } from "../read.ts";
 import { type ConfigJson, configSchema, durationMs, explicitMs } from "./config-schema.ts";
-import { checkFromJson, checkToJson, durationToJson } from "./convert-check.ts";
-import { serviceFromJson, serviceToJson } from "./convert-service.ts";
 import { type GuestSize, guestOfPreset } from "./guest-presets.ts";
 import { nonDefault } from "./non-default.ts";
 import { refuseUnbuilt } from "./not-built.ts";
 import { markProcess, unmarkProcess } from "./process.ts";
-import { keepServices, mergeServices, restoreServices } from "./services.ts";
+import { checkFromJson, checkToJson, durationToJson } from "./services/convert-check.ts";
+import { serviceFromJson, serviceToJson } from "./services/convert-service.ts";
+import { keepServices, mergeServices, restoreServices } from "./services/services.ts";
 
 const DEFAULT_GUEST: GuestSize = { cpu_kind: "shared", cpus: 1, memory_mb: 256 };
 const DEFAULT_STOP_MS = 5_000;

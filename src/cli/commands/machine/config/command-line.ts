@@ -1,4 +1,4 @@
-import { UsageError } from "../../../session/usage-error.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 
 /**
  * Splits a line into words as a shell does, quotes and backslashes included, expanding nothing:

@@ -7,7 +7,7 @@ import {
   RestartConfig,
   ServiceConfig,
 } from "../../../../gen/windhover/machines/v1/machine.ts";
-import { UsageError } from "../../../session/usage-error.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 import { refuseUnbuilt } from "./fly-members.ts";
 import { fromFly, serviceFromFly } from "./from-fly.ts";
 import { flag, list, object, text, textList, texts, time, whole } from "./schema-fields.ts";

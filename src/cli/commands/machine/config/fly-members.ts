@@ -1,4 +1,4 @@
-import { UsageError } from "../../../session/usage-error.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 import { isObject } from "./schema-fields.ts";
 import { SIZES } from "./vm-sizes.ts";
 

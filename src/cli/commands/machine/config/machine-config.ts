@@ -1,7 +1,7 @@
 import type { MachineConfig } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 import type { Session } from "../../../session/session.ts";
-import { UsageError } from "../../../session/usage-error.ts";
 import { commandLine } from "./command-line.ts";
 import { readConfigFile } from "./config-file.ts";
 import type { ConfigFlags } from "./config-flags.ts";

@@ -1,6 +1,6 @@
 import { type Placement, PlacementStrategy } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { mapToProto } from "../../../../lib/grpc/messages/maps.ts";
-import { UsageError } from "../../../session/usage-error.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 
 /** The flags of `machine run` and `machine create` that say on which host it may be. */
 export interface PlacementFlags {

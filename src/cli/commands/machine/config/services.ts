@@ -3,7 +3,7 @@ import {
   PortConfig,
   ServiceConfig,
 } from "../../../../gen/windhover/machines/v1/machine.ts";
-import { UsageError } from "../../../session/usage-error.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 import type { Port } from "../../port-flag.ts";
 import { serviceFromExtra } from "./config-file.ts";
 

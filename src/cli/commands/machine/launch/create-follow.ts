@@ -2,7 +2,7 @@ import type { MachinesServiceClient } from "../../../../gen/windhover/machines/v
 import { Fault, hasReason } from "../../../../lib/faults/fault.ts";
 import { sleep } from "../../../../lib/runtime/wait.ts";
 import type { Progress } from "../../../render/progress.ts";
-import { isApiAway } from "../../../session/hints.ts";
+import { isApiAway } from "../../../session/faults/hints.ts";
 import type { Session } from "../../../session/session.ts";
 import type { Settings } from "../../../session/settings.ts";
 

@@ -8,8 +8,8 @@ import type {
   CreateMachineRequest,
   MachinesServiceClient,
 } from "../../../../gen/windhover/machines/v1/machines.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 import type { Session } from "../../../session/session.ts";
-import { UsageError } from "../../../session/usage-error.ts";
 import { type AppFlag, appOf, machinesClient } from "../../find.ts";
 import type { ConfigFlags } from "../config/config-flags.ts";
 import { machineConfig, sayIgnored } from "../config/machine-config.ts";

@@ -1,7 +1,7 @@
 import type { Machine } from "../../../../gen/windhover/machines/v1/machine.ts";
 import { toJson } from "../../../render/json.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 import type { Session } from "../../../session/session.ts";
-import { UsageError } from "../../../session/usage-error.ts";
 import type { HoverCommand } from "../../command.ts";
 import { APP_FLAG, type AppFlag, allMachines, appOf, machinesClient } from "../../find.ts";
 import { aboutMachines, forEachMachine } from "../each.ts";

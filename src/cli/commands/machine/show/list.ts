@@ -4,7 +4,7 @@ import { toJson } from "../../../render/json.ts";
 import { STATE_NAMES, stateName, stateNumber } from "../../../render/names.ts";
 import { type Column, table } from "../../../render/table.ts";
 import { ago } from "../../../render/time.ts";
-import { UsageError } from "../../../session/usage-error.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 import type { HoverCommand } from "../../command.ts";
 import { type AppFlag, allMachines, appOf, machinesClient } from "../../find.ts";
 import { pair, words } from "../../values.ts";

@@ -3,7 +3,7 @@ import { durationFromProto } from "../../../../lib/grpc/messages/duration.ts";
 import { toJson } from "../../../render/json.ts";
 import { type Column, table } from "../../../render/table.ts";
 import { megabytes, span } from "../../../render/time.ts";
-import { UsageError } from "../../../session/usage-error.ts";
+import { UsageError } from "../../../session/faults/usage-error.ts";
 import type { HoverCommand } from "../../command.ts";
 import { APP_FLAG, type AppFlag, aboutMachine, machineId, machinesClient } from "../../find.ts";
 
