@@ -123,7 +123,7 @@ export interface Snapshot {
   readonly name: string;
   readonly bytes: number;
   readonly usedAtMs: number;
-  /** Starts from snapshots of this version that have failed. */
+  /** Starts from snapshots of this version that have failed, one after the other. */
   readonly failures?: number;
 }
 

@@ -9,7 +9,7 @@ export interface MadeSnapshot {
   readonly bytes: number;
 }
 
-/** A version whose snapshots do not work is not saved again after so many. */
+/** A version whose snapshots do not work is not saved again after so many in a row. */
 const MAX_FAILURES = 3;
 
 /** Whether a machine is to be saved now: it is ready, and has no snapshot of its version. */
@@ -59,7 +59,11 @@ export function afterStart(
 ): Pick<Machine, "snapshot"> {
   const { snapshot } = machine;
   if (!snapshot || !usableSnapshot(machine)) return snapshot ? { snapshot } : {};
-  if (startPath === "snapshot") return { snapshot: { ...snapshot, usedAtMs: nowMs } };
+  if (startPath === "snapshot") {
+    // Failures before it were of something that has passed, such as another version of the host.
+    const { failures: _, ...working } = snapshot;
+    return { snapshot: { ...working, usedAtMs: nowMs } };
+  }
   if (!hasFailed || machine.saved) return { snapshot };
   return { snapshot: { ...snapshot, name: "", bytes: 0, failures: failuresOf(machine) + 1 } };
 }

@@ -117,6 +117,17 @@ test("a version whose snapshots fail is started from its image, and not saved an
   expect(host.host.ledger.sums().allocated.diskMb).toBe(1_024);
 });
 
+test("a snapshot that works lets those before it be forgotten that did not, such as of a host before its upgrade", async () => {
+  const id = await saved();
+  for (let upgrades = 1; upgrades <= 4; upgrades++) {
+    host.sim.failNext("resume");
+    await startedAgain(id);
+    await expect.poll(() => snapshotOf(id)?.name, POLL).toBeTruthy();
+
+    expect((await startedAgain(id)).startPath).toBe("snapshot");
+  }
+});
+
 test("a new version and a destroy drop the snapshot, and a suspend keeps it", async () => {
   const [updated, destroyed, suspended] = [await saved(), await saved(), await saved()];
 
