@@ -4,7 +4,7 @@ import {
   type ReadAuditRequest,
 } from "../../../gen/windhover/admin/v1/audit.ts";
 import { toJson } from "../../render/json.ts";
-import { Absence } from "../../session/faults/absence.ts";
+import { Absence } from "../../session/absence.ts";
 import { READ_TIMEOUT_MS, type Session } from "../../session/session.ts";
 
 const RECENT_MS = 15_000;

@@ -2,7 +2,7 @@ import { type DrainHostResponse, HostsServiceClient } from "../../../gen/windhov
 import { toJson } from "../../render/json.ts";
 import { stateName } from "../../render/names.ts";
 import { count } from "../../render/time.ts";
-import { Absence } from "../../session/faults/absence.ts";
+import { Absence } from "../../session/absence.ts";
 import { EXIT } from "../../session/report.ts";
 import type { Session } from "../../session/session.ts";
 

@@ -6,7 +6,7 @@ import type {
 import { hasReason } from "../../../lib/faults/fault.ts";
 import { toJson } from "../../render/json.ts";
 import { fitTo } from "../../render/text.ts";
-import { Absence } from "../../session/faults/absence.ts";
+import { Absence } from "../../session/absence.ts";
 import { UsageError } from "../../session/faults/usage-error.ts";
 import type { Session } from "../../session/session.ts";
 import { harmless } from "../../session/terminal.ts";

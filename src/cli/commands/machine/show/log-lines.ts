@@ -4,7 +4,7 @@ import type {
   StreamLogsRequest,
 } from "../../../../gen/windhover/machines/v1/machines.ts";
 import { toJson } from "../../../render/json.ts";
-import { Absence } from "../../../session/faults/absence.ts";
+import { Absence } from "../../../session/absence.ts";
 import { READ_TIMEOUT_MS, type Session } from "../../../session/session.ts";
 import { harmless } from "../../../session/terminal.ts";
 

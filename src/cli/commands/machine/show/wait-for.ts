@@ -5,7 +5,7 @@ import type {
 } from "../../../../gen/windhover/machines/v1/machines.ts";
 import { hasReason } from "../../../../lib/faults/fault.ts";
 import { durationToProto } from "../../../../lib/grpc/messages/duration.ts";
-import { Absence } from "../../../session/faults/absence.ts";
+import { Absence } from "../../../session/absence.ts";
 import type { Session } from "../../../session/session.ts";
 
 const DEFAULT_MS = 60_000;

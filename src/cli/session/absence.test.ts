@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Fault } from "../../../lib/faults/fault.ts";
+import { Fault } from "../../lib/faults/fault.ts";
 import { Absence } from "./absence.ts";
 
 const away = (message: string) =>

@@ -1,8 +1,8 @@
-import type { Fault } from "../../../lib/faults/fault.ts";
-import { type Backoff, backoffMs } from "../../../lib/runtime/backoff.ts";
-import { sleep } from "../../../lib/runtime/wait.ts";
-import { toFault } from "../report.ts";
-import type { Session } from "../session.ts";
+import type { Fault } from "../../lib/faults/fault.ts";
+import { type Backoff, backoffMs } from "../../lib/runtime/backoff.ts";
+import { sleep } from "../../lib/runtime/wait.ts";
+import { toFault } from "./report.ts";
+import type { Session } from "./session.ts";
 
 const RETRY: Backoff = { firstMs: 100, maxMs: 1_000 };
 /** How long a command goes on without an API that has answered before. */
