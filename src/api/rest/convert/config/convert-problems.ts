@@ -76,7 +76,7 @@ function withGroup(path: Path): readonly string[][] {
   return length === undefined ? [segments] : [segments, segments.slice(0, 1 + length)];
 }
 
-/** Splits the name of a field in either way to write it: `config.metadata.a`, `config.metadata[a]`, `config.metadata["a b"]`. */
+/** Splits the name of a field in either way to write it: `config.metadata.a`, `config.metadata[a]`. */
 function segmentsOf(field: string): string[] {
   return field.match(/[^.[\]"]+/g) ?? [];
 }
