@@ -189,6 +189,9 @@ export class Histories {
     if (isUpdate) {
       const [latest = ""] = [...(this.versions.get(id) ?? []), before.spec.instanceId].sort().reverse();
       if (spec.instanceId <= latest) said(`the new version ${spec.instanceId} is not later than ${latest}`);
+      const made = spec.updates?.find(({ instanceId }) => instanceId === spec.instanceId);
+      if (before.spec.updates?.some(({ id }) => id === made?.id))
+        said(`the update ${made?.id} is made again`);
       history.beforeUpdate = after.state === "updating" ? before : undefined;
     } else if (event?.reason === "ROLLED_BACK") {
       const { beforeUpdate } = history;

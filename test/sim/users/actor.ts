@@ -32,6 +32,9 @@ export class Actor {
   /** Versions that it has seen, the newest last. */
   readonly #versions: string[];
   #config: MachineConfig;
+  /** Its last update that may be repeated, whatever came of it. */
+  #update: Record<string, unknown> | undefined;
+  #updates = 0;
   readonly #uses: readonly (typeof USES)[number][];
 
   /** @param suspendsMuch whether it has the machine suspended more than anything else */
@@ -66,7 +69,7 @@ export class Actor {
       case "restart":
         return this.#call("restartMachine", { signal: "", forceStop: random.chance(0.3), leaseNonce });
       case "update":
-        return this.#update(leaseNonce);
+        return this.#replace(leaseNonce);
       case "lease":
         return this.#lease();
       case "cordon":
@@ -89,18 +92,26 @@ export class Actor {
     return this.#nonce ?? "";
   }
 
-  async #update(leaseNonce: string): Promise<void> {
+  async #replace(leaseNonce: string): Promise<void> {
     const random = this.#random;
+    if (this.#update && random.chance(0.2)) {
+      this.#sees(await this.#call<Machine>("updateMachine", { ...this.#update, leaseNonce }));
+      return;
+    }
     if (random.chance(0.5)) await this.#read();
     // Of those seen, an old one is what somebody has who has not read again.
     const currentVersion = random.pick(["", this.#versions.at(-1) ?? "", random.pick(this.#versions)]);
     const how = random.pick([{}, {}, { launch: true }, { skipLaunch: true }]);
     this.#config = changedConfig(this.#config, random);
-    const machine = await this.#call<Machine>("updateMachine", {
-      ...{ config: this.#config, currentVersion, launch: false, skipLaunch: false, ...how, leaseNonce },
+    this.#updates += 1;
+    const requestId = random.pick(["", `${this.#name}-update-${this.#updates}`]);
+    const update = {
+      ...{ config: this.#config, currentVersion, launch: false, skipLaunch: false, ...how },
       ...{ rollback: random.chance(0.6), readyTimeoutMs: random.pick([100, 2_000, 10_000]) },
-    });
-    this.#sees(machine);
+      ...{ requestId, requestHash: requestId },
+    };
+    this.#update = requestId === "" ? undefined : update;
+    this.#sees(await this.#call<Machine>("updateMachine", { ...update, leaseNonce }));
   }
 
   async #read(): Promise<void> {
