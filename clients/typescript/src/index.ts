@@ -19,21 +19,28 @@ export type { LaunchStep, StartAnyStep } from "./gen/windhover/machines/v1/acqui
 export type { App, Hostname } from "./gen/windhover/machines/v1/apps.ts";
 export type { ListenSocket, Process, TerminalSize } from "./gen/windhover/machines/v1/exec.ts";
 export {
+  type CheckConfig,
+  type CheckHeader,
   type CheckStatus,
+  type ConcurrencyConfig,
   type DnsConfig,
   type ExitEvent,
   type FileConfig,
   type GuestConfig,
+  type HttpOptions,
   type ImageRef,
   type InitConfig,
   type Lease,
   type MachineConfig,
   type Placement,
   PlacementStrategy,
+  type PortConfig,
+  type ProxyProtoOptions,
   type RestartConfig,
   type ServiceAddress,
   type ServiceConfig,
   type StopConfig,
+  type TlsOptions,
 } from "./gen/windhover/machines/v1/machine.ts";
 export type { MachineVersion, WatchCreateResponse } from "./gen/windhover/machines/v1/machines.ts";
 export type {

@@ -85,6 +85,22 @@ export const RPCS: readonly Rpc[] = [
   },
   { method: `${APPS}/ListApps`, requests: () => [{}], fails: [{ pageToken: "?" }, "INVALID_FIELDS"] },
   {
+    method: `${APPS}/AddHostname`,
+    requests: ({ app }) => [{ app, hostname: "www.example.com" }],
+    answers: { hostname: { name: "www.example.com" } },
+    fails: [{ app: "nobody", hostname: "www.example.org" }, "APP_NOT_FOUND"],
+  },
+  {
+    method: `${APPS}/ListHostnames`,
+    requests: ({ app }) => [{ app }],
+    fails: [{ app: "nobody" }, "APP_NOT_FOUND"],
+  },
+  {
+    method: `${APPS}/RemoveHostname`,
+    requests: ({ app }) => [{ app, hostname: "www.example.com" }],
+    fails: [{ app: "nobody", hostname: "www.example.com" }, "APP_NOT_FOUND"],
+  },
+  {
     method: `${REGISTRIES}/SetRegistryCredentials`,
     requests: ({ registry }) => [
       { registry, credentials: { username: "me", password: "secret" }, skipCheck: true },
@@ -172,7 +188,7 @@ export const RPCS: readonly Rpc[] = [
   },
   {
     method: `${MACHINES}/UpdateMetadata`,
-    requests: (story) => [{ ...leased(story), set: { a: "1", b: "2" } }],
+    requests: ({ machine: machineId }) => [{ machineId, set: { a: "1", b: "2" } }],
     fails: [{ machineId: NOBODY, set: { a: "1" } }, "MACHINE_NOT_FOUND"],
   },
   {
