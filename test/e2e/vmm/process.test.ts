@@ -15,7 +15,10 @@ afterAll(async () => {
   folder?.remove();
 });
 
-/** An init that insists on being process 1, with a service whose end is its own. */
+/**
+ * An init that insists on being process 1, with a service whose end is its own. It is ready when the service is one:
+ * a shell that has only forked loses a signal between its own traps and those of the program.
+ */
 const INIT = `#!/bin/sh
 [ $$ -eq 1 ] || exit 100
 trap 'kill $service; wait $service; echo "service: $?"; exit 3' TERM
@@ -27,6 +30,7 @@ echo "container: $container"
 kill -9 -1
 wait $service; echo "killed: $?"
 sleep 1000 & service=$!
+until [ "$(cat /proc/$service/comm)" = sleep ]; do :; done
 echo ready
 wait $service
 `;
