@@ -14,7 +14,7 @@ export class Proxies {
   readonly #listeners = new EventEmitter();
   /** Readiness of machines that run, as their checks see it now; the store has it a little later. */
   readonly #ready = new Map<string, boolean>();
-  /** How many commands run in machines. */
+  /** Number of running commands, by machine id. */
   readonly #commands = new Map<string, number>();
 
   constructor(options: UsesOptions) {

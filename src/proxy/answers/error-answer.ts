@@ -53,7 +53,7 @@ export function errorBody({ message, code }: Pick<ProxyError, "message" | "code"
   return `${JSON.stringify({ error: message, code })}\n`;
 }
 
-/** What gRPC has escaped in its messages: all but printable ASCII, and what begins an escape. */
+/** Characters that gRPC percent-encodes in a status message: `%`, and all but printable ASCII. */
 const ESCAPED = /[^\x20-\x24\x26-\x7e]/gu;
 
 /** Whether a request is one of gRPC, or of gRPC-Web, by its content type. */

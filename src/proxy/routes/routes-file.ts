@@ -87,8 +87,8 @@ export class RoutesFile {
   }
 
   /**
-   * Returns nothing when there is no file, or one that cannot be read. Of a file of another version,
-   * what this one can read, without a position: apis then tell everything.
+   * Reads the routes; undefined when there is no file, or it cannot be read. From a file of another version it takes
+   * the entries that it can read, and no position, so that apis send all routes again.
    */
   async load(): Promise<Routes | undefined> {
     try {

@@ -50,7 +50,7 @@ const BEGINNING: ReadonlySet<MachineState> = new Set(["creating", "starting", "r
 export class Starts {
   readonly #parts: StartParts;
   readonly #underWay = new Map<string, Start>();
-  /** What ends the uses of those. The machine may be known no more by then. */
+  /** Functions that end the use of a machine that starts, by its id. It may have left the table meanwhile. */
   readonly #ends = new Map<string, () => void>();
   /** The last start of each machine that became ready. */
   readonly #done = new Map<string, Start>();

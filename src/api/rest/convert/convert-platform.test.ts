@@ -61,7 +61,7 @@ test("a command has its output as text and its signal as a number", () => {
 
   expect(commandToJson(killed)).toEqual({
     ...{ exit_code: 137, exit_signal: 9, stdout: "a\ufffd", stderr: "" },
-    // What is no text is whole in another member.
+    // Binary output is complete only in base64.
     stdout_base64: "Yf8=",
   });
   expect(commandToJson({ ...killed, signal: "" })).toMatchObject({ exit_signal: 0 });

@@ -125,7 +125,7 @@ export function timeTicks(fromMs: number, untilMs: number, limit: number): reado
   return ticks;
 }
 
-/** What the local clock is behind UTC. */
+/** Returns by how many milliseconds the local clock is behind UTC. */
 function zoneOf(ms: number): number {
   return new Date(ms).getTimezoneOffset() * MINUTE;
 }

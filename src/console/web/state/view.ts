@@ -51,7 +51,7 @@ export const EMPTY_FILTER: Filter = {
 };
 
 const PAGES = ["overview", "compare", "flame"] as const;
-/** What can be looked at. */
+/** Kinds of operations that a view may show. */
 export const KIND_NAMES = [...KINDS, "all"] as const;
 
 /** Reads a view from the query of a URL. What makes no sense there is left out. */

@@ -72,7 +72,7 @@ export async function launch(
 ): Promise<StartResult> {
   const { id } = runtime;
   const previous = runtime.machine.state;
-  // What goes on from an earlier start says from which.
+  // A start by the policy, a restart or an update links to the start before it.
   const links = GOING_ON.has(options.cause) ? [lastStart(runtime.machine)] : [];
   const start = async (span: Span): Promise<StartResult> => {
     if (span.isRecording()) span.setAttributes(startAttributes(runtime.machine, parts, options));

@@ -9,7 +9,7 @@ export function recordTurn(startUs: number): void {
 /**
  * Runs the handler of a call, and records when it began and was done, as attributes of the call's span. What the span
  * has before and behind it (the token is checked, the message read; the answer is written) is drawn from these as
- * `rpc.receive` and `rpc.send`: spans of their own would cost a start a tenth of its processor time.
+ * `rpc.receive` and `rpc.send`: as spans they would cost as much as any others, at the service and at the receiver.
  */
 export function betweenTimes<T>(handler: () => Promise<T>): Promise<T> {
   const span = trace.getActiveSpan();

@@ -2,6 +2,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import type { AuditEntry } from "../../audit/audit-entry.ts";
 import { TokenVerifier } from "../../auth/auth.ts";
 import { parseBlock } from "../../auth/biscuit/block-source.ts";
+import type { Claims } from "../../auth/claims.ts";
 import { generateKeyPair } from "../../auth/keys.ts";
 import type { RpcRule } from "../../auth/rpc-rules.ts";
 import { GuardedCall } from "./guarded-call.ts";
@@ -15,6 +16,14 @@ const RULE: RpcRule = {
   kind: "machine",
   object: "machineId",
 };
+
+/** Claims of a token that does not expire, with these restrictions. */
+function claims(checks: Claims["checks"]): Claims {
+  return {
+    ...{ subject: "me", org: "acme", scopes: ["machines:write"], id: "t", ids: ["t"] },
+    ...{ checks, issuedMs: 0, expiresMs: Number.MAX_SAFE_INTEGER },
+  };
+}
 
 afterEach(() => {
   vi.useRealTimers();
@@ -31,16 +40,7 @@ test("a stream is about what its first message names, whatever the others do", a
     PATH,
     "peer",
   );
-  const times = { issuedMs: 0, expiresMs: Number.MAX_SAFE_INTEGER };
-  call.admit({
-    subject: "me",
-    org: "acme",
-    scopes: ["machines:write"],
-    id: "t",
-    ids: ["t"],
-    checks: [],
-    ...times,
-  });
+  call.admit(claims([]));
   for (const machineId of ["first", "", "another"]) await call.request({ machineId });
   call.ended(0, undefined, "");
 
@@ -66,16 +66,7 @@ test.each([
     PATH,
     "peer",
   );
-  const times = { issuedMs: 0, expiresMs: Number.MAX_SAFE_INTEGER };
-  call.admit({
-    subject: "me",
-    org: "acme",
-    scopes: ["machines:write"],
-    id: "t",
-    ids: ["t"],
-    checks,
-    ...times,
-  });
+  call.admit(claims(checks));
   await call.request({ machineId: "m1" });
   await call.request({ machineId: "" });
 

@@ -12,7 +12,7 @@ const PARTLY: ReadonlySet<string> = new Set([
 const NEEDLESS: ReadonlySet<string> = new Set([
   ...["skip_registration", "ignore_app_secrets", "force_instance_description", "repeated_services"],
 ]);
-/** What has another name in a fly.toml, whose names many people know. */
+/** Names of a fly.toml, and those of the same settings here. */
 const OF_FLY_TOML: ReadonlyMap<string, string> = new Map([
   ["auto_stop_machines", "autostop"],
   ["auto_start_machines", "autostart"],

@@ -50,7 +50,7 @@ function wrongPaths(json: unknown): readonly Path[] {
 /** Converts what is left of a configuration; undefined when it cannot be converted. */
 function configOf(json: unknown): MachineConfig | undefined {
   const { data, success } = configSchema.safeParse(json);
-  // What this finds is known already.
+  // Its violations were reported before: only the result is used.
   return success ? convertConfig(data ?? {}, "config", new Violations()) : undefined;
 }
 
