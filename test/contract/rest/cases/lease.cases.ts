@@ -1,12 +1,12 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { RestFleet } from "../rest-fleet.ts";
+import { requestsOf } from "./requests.ts";
 
 const NO_RESTART = { restart: { policy: "no" } };
 
 /** Leases, metadata and creates that are repeated, as published clients rely on them. */
 export function leaseCases(rest: () => RestFleet): void {
-  const call = (...request: Parameters<RestFleet["call"]>) => rest().call(...request);
-  const ok = (...request: Parameters<RestFleet["ok"]>) => rest().ok(...request);
+  const { call, ok } = requestsOf(rest);
   let app: string;
   const path = (id: string) => `/apps/${app}/machines/${id}`;
 
