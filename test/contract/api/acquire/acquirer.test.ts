@@ -16,7 +16,8 @@ import {
   requestOf,
   withDatabase,
 } from "./fixture.ts";
-import { Life, ModelFleet } from "./model.ts";
+import { Life } from "./life.ts";
+import { ModelFleet } from "./model.ts";
 
 withDatabase();
 

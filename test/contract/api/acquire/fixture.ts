@@ -9,7 +9,8 @@ import { Acquirer } from "../../../../src/api/acquire/acquirer.ts";
 import type { CreateRequest } from "../../../../src/api/creates/store/create-state.ts";
 import { Database } from "../../../../src/lib/stores/postgres.ts";
 import { World } from "../fixture.ts";
-import { Life, type ModelFleet } from "./model.ts";
+import { Life } from "./life.ts";
+import type { ModelFleet } from "./model.ts";
 
 export const HASH = Buffer.alloc(32, 1);
 export const CALLER = { org: "personal", subject: "test" };

@@ -4,21 +4,8 @@ import type { CreateRequest } from "../../../../src/api/creates/store/create-sta
 import { type MachineId, newMachineId } from "../../../../src/api/machines/ids/machine-id.ts";
 import type { HostStatus, Machine } from "../../../../src/api/machines/machine.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
-
-/** A machine of the model. */
-interface Modelled {
-  readonly id: MachineId;
-  readonly host: number;
-  readonly app: string;
-  state: "stopped" | "suspended" | "started" | "destroyed";
-  startPath: "warm" | "resume";
-  traceId: string;
-  leasedUntil: number;
-  /** Grows with every stop, which cancels starts that wait. */
-  stops: number;
-  /** Starts that wait. */
-  starts: number;
-}
+import type { Life } from "./life.ts";
+import { describe, type ModelMachine } from "./model-machine.ts";
 
 /** A host of the model. */
 interface ModelHost {
@@ -31,7 +18,7 @@ interface ModelHost {
 
 /** Machines and hosts as an acquire sees them, with the rules of the real ones. They outlive every api. */
 export class ModelFleet {
-  readonly machines = new Map<MachineId, Modelled>();
+  readonly machines = new Map<MachineId, ModelMachine>();
   readonly #creates = new Map<string, Promise<MachineId>>();
   /** Those that have ended. */
   readonly #created = new Map<string, MachineId | undefined>();
@@ -206,7 +193,7 @@ export class ModelFleet {
       .slice(0, limit);
   }
 
-  #run(machine: Modelled, traceId: string): void {
+  #run(machine: ModelMachine, traceId: string): void {
     if (this.#hosts[machine.host]?.status === "unreachable")
       throw new Fault("UNAVAILABLE", "HOST_UNREACHABLE", "no answer");
     if (!this.#hasRoom(machine.host)) throw new Fault("RESOURCE_EXHAUSTED", "INSUFFICIENT_CAPACITY", "full");
@@ -230,7 +217,7 @@ export class ModelFleet {
     return used.length < (this.#hosts[host]?.room ?? 0);
   }
 
-  #find(id: MachineId): Modelled {
+  #find(id: MachineId): ModelMachine {
     const machine = this.machines.get(id);
     if (!machine || machine.state === "destroyed")
       throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", `no ${id}`);
@@ -238,75 +225,6 @@ export class ModelFleet {
   }
 }
 
-/** The life of an api. It dies at a step: its requests are carried out, and it gets no more answers. */
-export class Life {
-  readonly #dead = Promise.withResolvers<void>();
-  #left: number;
-
-  /** @param steps calls, before and after each of which it may die; infinite: it lives on */
-  constructor(steps: number) {
-    this.#left = steps;
-  }
-
-  /** Resolves when it is dead. */
-  get end(): Promise<void> {
-    return this.#dead.promise;
-  }
-
-  async step(): Promise<void> {
-    this.#left -= 1;
-    if (this.#left > 0) return;
-    this.#dead.resolve();
-    await new Promise(() => {});
-  }
-
-  /** Makes every method of a store one that it may die before and after. */
-  around<T extends object>(store: T): T {
-    return new Proxy(store, {
-      get: (target, name) => {
-        const method: unknown = Reflect.get(target, name);
-        if (typeof method !== "function") return method;
-        return async (...args: unknown[]) => {
-          await this.step();
-          const result: unknown = await method.apply(target, args);
-          await this.step();
-          return result;
-        };
-      },
-    });
-  }
-}
-
 function traceOf(): string {
   return trace.getActiveSpan()?.spanContext().traceId ?? "";
-}
-
-function describe({ id, state, startPath, traceId }: Modelled): Machine {
-  const nothing = {
-    name: id,
-    generation: "1",
-    app: "web",
-    org: "acme",
-    region: "ord",
-    host: "h",
-    instanceId: "",
-  };
-  return {
-    ...nothing,
-    ...{ id, state, lastStartTraceId: traceId, lastStartPath: startPath, createTraceId: "" },
-    ...{
-      createTimeMs: 0,
-      updateTimeMs: 0,
-      events: [],
-      serviceAddresses: [],
-      cordoned: false,
-      restartCount: 0,
-    },
-    config: {
-      image: "x",
-      guest: { cpuKind: "shared", cpus: 1, memoryMb: 256 },
-      ...{ env: {}, services: [], metadata: {} },
-      stop: { signal: "", timeoutMs: 0 },
-    },
-  };
 }

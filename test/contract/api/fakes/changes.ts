@@ -19,6 +19,7 @@ import {
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { durationFromProto } from "../../../../src/lib/grpc/messages/duration.ts";
 import { type CallContext, unary } from "../../../../src/lib/grpc/server/rpc.ts";
+import type { HostParts } from "./parts.ts";
 
 /** The leases of a fake host: by the clock, one for a machine. */
 export class FakeLeases {
@@ -81,20 +82,15 @@ interface Target {
   readonly org: string;
 }
 
-/** The part of a fake host that calls that change machines need. */
-interface ChangeParts {
-  readonly host: {
-    readonly leases: FakeLeases;
-    readonly signals: string[];
-    credentials: UpdateMachineRequest["credentials"];
-    change(id: string, change: Partial<Machine>): Machine;
-  };
-  act<T>(ctx: CallContext, method: string, machineId: string, act: () => T): Promise<T>;
-  find(id: string, org: string): Machine;
+interface ChangedHost {
+  readonly leases: FakeLeases;
+  readonly signals: string[];
+  credentials: UpdateMachineRequest["credentials"];
+  change(id: string, change: Partial<Machine>): Machine;
 }
 
 /** Serves the calls that change machines in place, as hostd does as far as an api can tell. */
-export function changeMethods({ host, act, find }: ChangeParts) {
+export function changeMethods({ host, act, find }: HostParts<ChangedHost>) {
   const change = <Req extends Target & { leaseNonce: string }>(
     method: string,
     changed: (machine: Machine, req: Req) => Partial<Machine>,

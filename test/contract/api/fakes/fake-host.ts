@@ -1,31 +1,22 @@
 import { EventEmitter } from "node:events";
-import { ulid } from "ulid";
 import {
-  type ExecMachineRequest,
-  type Hold,
   type HostServiceServer,
   HostServiceService,
   type PrepareMachineRequest,
-  StartMachineResponse,
-  type StreamLogsRequest,
   type WatchMachinesRequest,
 } from "../../../../src/gen/windhover/hostd/v1/hostd.ts";
-import { type Machine, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import type { Machine } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../../../src/gen/windhover/scheduler/v1/host.ts";
 import { RULES } from "../../../../src/hostd/service-rules.ts";
 import type { TokenVerifier } from "../../../../src/lib/auth/auth.ts";
 import { requireScope } from "../../../../src/lib/auth/claims.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { notBuilt } from "../../../../src/lib/grpc/server/not-built.ts";
-import {
-  bidiStream,
-  bidiWire,
-  type CallContext,
-  serverStream,
-  unary,
-} from "../../../../src/lib/grpc/server/rpc.ts";
+import { bidiStream, bidiWire, type CallContext, unary } from "../../../../src/lib/grpc/server/rpc.ts";
 import { createServer, serve } from "../../../../src/lib/grpc/server/serve.ts";
-import { changeMethods, eventOf, FakeLeases } from "./changes.ts";
+import { changeMethods, FakeLeases } from "./changes.ts";
+import { lifecycleMethods } from "./lifecycle.ts";
+import { readMethods } from "./reads.ts";
 import { type Script, Scripts } from "./scripts.ts";
 import { type Changes, watchMachines } from "./watch-machines.ts";
 
@@ -151,36 +142,12 @@ export class FakeHost {
   }
 
   #service(): HostServiceServer {
+    const parts = { host: this, act: this.#do.bind(this), find: this.#find.bind(this) };
     return {
-      ...changeMethods({
-        host: this,
-        act: this.#do.bind(this),
-        find: this.#find.bind(this),
-      }),
-      suspendMachine: unary(({ machineId, org, leaseNonce }, ctx) =>
-        this.#do(ctx, "suspendMachine", machineId, () => {
-          if (!this.suspends) notBuilt("SuspendMachine");
-          const { state } = this.#find(machineId, org);
-          this.leases.guard(machineId, leaseNonce);
-          const machine = this.change(machineId, { state: MachineState.SUSPENDED });
-          return { machine, alreadySuspended: state === MachineState.SUSPENDED };
-        }),
-      ),
+      ...changeMethods(parts),
+      ...lifecycleMethods(parts),
+      ...readMethods(parts),
       attachProxy: bidiWire(() => notBuilt("AttachProxy")),
-      getMachines: unary(({ machineIds }, ctx) =>
-        this.#do(ctx, "getMachines", "", () => ({
-          machines: machineIds
-            .flatMap((id) => this.machines.get(id) ?? [])
-            .map((machine) => ({ ...machine, config: undefined, events: machine.events.slice(0, 1) })),
-        })),
-      ),
-      execMachine: bidiStream(this.#exec.bind(this)),
-      listProcesses: unary(({ machineId, org }, ctx) =>
-        this.#do(ctx, "listProcesses", machineId, () => {
-          this.#find(machineId, org);
-          return { processes: [] };
-        }),
-      ),
       setScheduling: unary(({ scheduling }, ctx) =>
         this.#do(ctx, "setScheduling", "", () => {
           const previous = this.scheduling;
@@ -188,128 +155,11 @@ export class FakeHost {
           return { previous };
         }),
       ),
-      createMachine: unary(({ machine, reservationId, epoch, lease }, ctx) =>
-        this.#do(ctx, "createMachine", machine?.id ?? "", () => {
-          if (!machine) throw new Error("no machine");
-          const known = this.machines.get(machine.id);
-          if (known) return { machine: known };
-          if (this.holds.get(reservationId) !== epoch) {
-            throw new Fault("FAILED_PRECONDITION", "HOLD_EXPIRED", "the hold is gone");
-          }
-          this.holds.delete(reservationId);
-          const now = new Date();
-          const state = MachineState.CREATING;
-          const created = {
-            ...machine,
-            state,
-            host: this.name,
-            generation: 1n,
-            createTime: now,
-            updateTime: now,
-            instanceId: ulid(),
-          };
-          const held = lease && this.leases.acquire(created, lease, "");
-          const described = { ...created, lease: held && { ...held, nonce: "" } };
-          this.machines.set(machine.id, described);
-          return { machine: described };
-        }),
-      ),
-      prepareMachine: serverStream(this.#prepare.bind(this)),
-      getMachine: unary(({ machineId, org }, ctx) =>
-        this.#do(ctx, "getMachine", machineId, () => ({ machine: this.#find(machineId, org) })),
-      ),
-      listMachines: unary((_, ctx) =>
-        this.#do(ctx, "listMachines", "", () => ({
-          machines: [...this.machines.values()],
-          nextPageToken: "",
-        })),
-      ),
-      startMachine: unary(({ machineId, org, leaseNonce }, ctx) =>
-        this.#do(ctx, "startMachine", machineId, () => {
-          const before = this.#find(machineId, org);
-          this.leases.guard(machineId, leaseNonce);
-          const alreadyStarted = before.state === MachineState.STARTED;
-          const machine = alreadyStarted ? before : this.change(machineId, started(before));
-          return StartMachineResponse.fromPartial({
-            machine,
-            previousState: before.state,
-            alreadyStarted,
-            startPath: "warm",
-          });
-        }),
-      ),
-      stopMachine: unary(({ machineId, org, leaseNonce, ignoreLease }, ctx) =>
-        this.#do(ctx, "stopMachine", machineId, () => {
-          const before = this.#find(machineId, org);
-          if (!ignoreLease) this.leases.guard(machineId, leaseNonce);
-          const alreadyStopped = before.state !== MachineState.STARTED;
-          const machine = alreadyStopped ? before : this.change(machineId, { state: MachineState.STOPPED });
-          return { machine, alreadyStopped };
-        }),
-      ),
-      destroyMachine: unary(({ machineId, org, force, ignoreMissing, ...leased }, ctx) =>
-        this.#do(ctx, "destroyMachine", machineId, () => {
-          if (ignoreMissing && !this.machines.has(machineId)) return { machine: undefined };
-          const machine = this.#find(machineId, org);
-          if (!leased.ignoreLease) this.leases.guard(machineId, leased.leaseNonce);
-          if (machine.state === MachineState.STARTED && !force) {
-            throw new Fault("FAILED_PRECONDITION", "MACHINE_RUNNING", "it is running; stop it or force it");
-          }
-          const gone = this.change(machineId, { state: MachineState.DESTROYED });
-          this.machines.delete(machineId);
-          return { machine: gone };
-        }),
-      ),
       waitMachine: unary(() => {
         throw new Fault("UNIMPLEMENTED", "UNIMPLEMENTED", "an api watches instead");
       }),
       watchMachines: bidiStream(this.#watch.bind(this)),
-      streamLogs: serverStream(this.#logs.bind(this)),
-      getHost: unary((_, ctx) =>
-        this.#do(ctx, "getHost", "", () => ({
-          info: {
-            number: this.number,
-            name: this.name,
-            identity: this.identity,
-            region: "ord",
-            zone: "a",
-            address: this.address,
-            capacity: undefined,
-            vmm: "fake",
-            acceleration: "none",
-            isolation: "development",
-            vmmReason: "",
-            labels: new Map<string, string>(),
-          },
-          status: undefined,
-          holds: [] as Hold[],
-          outboxSequence: this.outboxSequence,
-          outboxAcknowledged: this.outboxAcknowledged,
-        })),
-      ),
     };
-  }
-
-  async *#prepare({ machineId, credentials }: PrepareMachineRequest, ctx: CallContext) {
-    this.credentials = credentials;
-    const progress = { machine: undefined, imageWasLocal: false };
-    yield { detail: "pulling 1 of 2 layers", bytesDone: 5n, bytesTotal: 10n, ...progress };
-    const machine = await this.#do(ctx, "prepareMachine", machineId, () => {
-      const known = this.#find(machineId, "");
-      return known.state === MachineState.CREATING
-        ? this.change(machineId, { state: MachineState.CREATED, imageBytes: this.imageBytes })
-        : known;
-    });
-    yield { detail: "", bytesDone: 10n, bytesTotal: 10n, machine, imageWasLocal: false };
-  }
-
-  async *#exec(requests: AsyncIterable<ExecMachineRequest>, ctx: CallContext): AsyncGenerator<never> {
-    for await (const { org, request } of requests) {
-      await this.#do(ctx, "execMachine", request?.machineId ?? "", () =>
-        this.#find(request?.machineId ?? "", org),
-      );
-      throw new Fault("FAILED_PRECONDITION", "INVALID_STATE", "no program runs here");
-    }
   }
 
   async *#watch(requests: AsyncIterable<WatchMachinesRequest>, ctx: CallContext) {
@@ -324,18 +174,4 @@ export class FakeHost {
       yield request;
     }
   }
-
-  async *#logs({ machineId, org, follow, afterSequence }: StreamLogsRequest, ctx: CallContext) {
-    await this.#do(ctx, "streamLogs", machineId, () => this.#find(machineId, org));
-    const line = { time: new Date(), stream: "stdout" };
-    const entries = this.lines.map((text, i) => ({ ...line, text, sequence: BigInt(i + 1) }));
-    const position = BigInt(entries.length);
-    yield { entries: entries.filter(({ sequence }) => sequence > afterSequence), position };
-    if (follow) await new Promise<void>((resolve) => ctx.signal.addEventListener("abort", () => resolve()));
-  }
-}
-
-function started(machine: Machine): Partial<Machine> {
-  const event = eventOf("start", MachineState.STARTED, machine.instanceId);
-  return { state: MachineState.STARTED, lastStartPath: "warm", events: [event, ...machine.events] };
 }
