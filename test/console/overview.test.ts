@@ -1,36 +1,24 @@
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Operation } from "../../src/lib/latency/operation.ts";
 import { FAILING, SLOW_DISK, VERSIONS } from "./recording/facts.ts";
-import { cells, type OpenedPage, openPage, settled, showTable, startBrowser } from "./world/browser.ts";
-import { startWorld, type World } from "./world/world.ts";
+import { cells, settled, showTable } from "./world/browser.ts";
+import { useVisits } from "./world/visits.ts";
+import type { World } from "./world/world.ts";
 
 let world: World;
-let browser: Browser;
-let opened: OpenedPage | undefined;
 let page: Page;
 let starts: readonly Operation[];
 let good: readonly Operation[];
 
-beforeAll(async () => {
-  [world, browser] = await Promise.all([startWorld(1_500), startBrowser()]);
+const visits = useVisits(1_500);
+beforeAll(() => {
+  world = visits.world;
   starts = world.operations();
   good = starts.filter(({ reason }) => reason === "");
 });
 beforeEach(async () => {
-  opened = await openPage(browser, world, `/?${world.hour}`);
-  page = opened.page;
-  await settled(page);
-});
-afterEach(async () => {
-  const problems = opened?.problems;
-  await opened?.page.context().close();
-  opened = undefined;
-  expect(problems).toEqual([]);
-});
-afterAll(async () => {
-  await browser?.close();
-  await world?.close();
+  page = await visits.open();
 });
 
 const panel = (name: string) => page.getByRole("region", { name, exact: true });
