@@ -31,7 +31,9 @@ let output = "";
 beforeAll(() => {
   const program = join(dir, "guest-test");
   const sources = import.meta.dirname;
-  const tests = readdirSync(join(sources, "test")).filter((file) => file.endsWith(".c"));
+  const tests = readdirSync(join(sources, "test"), { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".c"),
+  );
   const paths = [...tests.map((file) => `test/${file}`), ...PARTS].map((file) => join(sources, file));
   execFileSync("gcc", [...FLAGS, ...SANITIZERS, "-I", sources, "-o", program, ...paths], { timeout: 60_000 });
   output = execFileSync(program, { encoding: "utf8", timeout: 60_000 });

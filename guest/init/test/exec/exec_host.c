@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "channel/protocol.h"
-#include "check.h"
+#include "test/check.h"
 
 struct execs execs;
 struct channel channel;

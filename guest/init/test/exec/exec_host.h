@@ -49,3 +49,6 @@ void send_number(uint8_t type, uint64_t id, uint16_t tag, uint64_t value);
 void send_input(uint64_t id, size_t n, bool end);
 
 void reap(const struct command *c, bool main_is_ending);
+
+/* Tests of output and input that wait for credit, and for room. */
+void test_exec_flow(void);
