@@ -52,7 +52,7 @@ export const RULES: readonly Rule[] = [
     from: ["src/console/web/**"],
     to: [
       ...["src/**", "node:*", "node:*/*", "!src/console/web/**"],
-      ...["!src/console/answers/**", "!src/lib/latency/operation.ts"],
+      ...["!src/console/answers/**", "!src/lib/latency/{answers,operation}.ts"],
     ],
   },
   {

@@ -8,6 +8,7 @@ const DIST = join(SOURCE, "dist");
 /** Files outside of `SOURCE` that decide what the bundle is. */
 const OTHERS = [
   ...globSync("src/console/answers/*.ts", { cwd: ROOT }).sort(),
+  "src/lib/latency/answers.ts",
   "src/lib/latency/operation.ts",
   "package-lock.json",
 ];

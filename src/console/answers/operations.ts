@@ -1,6 +1,7 @@
 /**
- * Answers of the console's queries, as JSON. The page reads nothing else, and `hover latency` reads
- * parts of it. Times of the day are milliseconds since the epoch, durations microseconds.
+ * Answers of the console's queries, as JSON. The page reads nothing else; those that `hover latency`
+ * reads too are in `src/lib/latency/answers.ts`. Times of the day are milliseconds since the epoch,
+ * durations microseconds.
  *
  * Every query takes the same parameters, which are those of the page's URL too:
  *
@@ -28,14 +29,6 @@ export const DIMENSIONS = [
   ...(["reason", "hop", "queue", "concurrency"] as const),
 ];
 export type Dimension = (typeof DIMENSIONS)[number];
-
-export interface Percentiles {
-  readonly count: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly max: number;
-}
 
 /** An operation in a list. */
 export interface Row extends Operation {
@@ -65,18 +58,6 @@ export interface Differences {
     /** 0 to 1: mutual information with being in the box, as a share of its entropy. */
     readonly score: number;
   }[];
-}
-
-/** `GET /api/latency?by=<dimension>`: percentiles by group; largest count first. */
-export interface Latency {
-  readonly since_ms: number;
-  readonly until_ms: number;
-  readonly all: Percentiles & { readonly failed: number };
-  readonly groups: readonly (Percentiles & {
-    readonly value: string;
-    readonly failed: number;
-    readonly dominant: string;
-  })[];
 }
 
 /** `GET /api/values`: values of each dimension that occur in the period, most frequent first, at most 100 of each. */

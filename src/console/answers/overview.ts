@@ -1,5 +1,6 @@
+import type { Percentiles } from "../../lib/latency/answers.ts";
 import type { Mark } from "../../lib/latency/operation.ts";
-import type { Percentiles, Row } from "./operations.ts";
+import type { Row } from "./operations.ts";
 import type { HopShares, HostRow, PathShare, Pool } from "./panels.ts";
 
 /** `GET /api/overview`: all panels at once. */

@@ -1,4 +1,4 @@
-import type { Percentiles } from "./operations.ts";
+import type { Percentiles } from "../../lib/latency/answers.ts";
 
 /** Critical path by hop. */
 export interface HopShares {

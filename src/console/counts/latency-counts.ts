@@ -1,5 +1,5 @@
+import type { Percentiles } from "../../lib/latency/answers.ts";
 import type { LatencyRow as StoredRow } from "../../lib/latency/trace-reader.ts";
-import type { Percentiles } from "../answers/operations.ts";
 import type { PercentileSeries } from "../answers/overview.ts";
 import type { Filter } from "../parameters/filter.ts";
 import { percentilesOf } from "../statistics/percentiles.ts";

@@ -1,4 +1,5 @@
-import type { Dimension, Latency, Values } from "../answers/operations.ts";
+import type { Latency } from "../../lib/latency/answers.ts";
+import type { Dimension, Values } from "../answers/operations.ts";
 import type { Overview } from "../answers/overview.ts";
 import { compareBuckets } from "../columns/buckets.ts";
 import { byDimension, type Columns } from "../columns/columns.ts";

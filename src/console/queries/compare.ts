@@ -1,4 +1,4 @@
-import type { Comparison } from "../answers/comparison.ts";
+import type { Comparison } from "../../lib/latency/answers.ts";
 import type { Columns } from "../columns/columns.ts";
 import { holm } from "../statistics/holm.ts";
 import { percentilesAt, rankOf } from "../statistics/percentiles.ts";

@@ -1,4 +1,4 @@
-import type { Percentiles } from "../answers/operations.ts";
+import type { Percentiles } from "../../lib/latency/answers.ts";
 import type { PathShare } from "../answers/panels.ts";
 import type { Columns } from "../columns/columns.ts";
 import { Groups } from "../columns/group.ts";

@@ -1,4 +1,4 @@
-import type { Percentiles } from "../answers/operations.ts";
+import type { Percentiles } from "../../lib/latency/answers.ts";
 import { quickSelect } from "./quick-select.ts";
 
 /** Returns the index of the smallest value that a share of `count` values has at most. */

@@ -1,3 +1,4 @@
+import type { Comparison, Percentiles } from "../../../lib/latency/answers.ts";
 import { type Column, table } from "../../render/table.ts";
 import { span } from "../../render/time.ts";
 import { UsageError } from "../../session/faults/usage-error.ts";
@@ -5,33 +6,6 @@ import type { Session } from "../../session/session.ts";
 import { harmless } from "../../session/terminal.ts";
 import { askConsole } from "./console-client.ts";
 import { type LatencyFlags, parametersOf } from "./flags.ts";
-
-interface Percentiles {
-  readonly count: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly max: number;
-}
-
-/** The console's answer to a comparison. */
-interface Comparison {
-  readonly a: Percentiles;
-  readonly b: Percentiles;
-  readonly test: {
-    readonly p: number;
-    readonly effect: number;
-    readonly verdict: string;
-    readonly shift_us: number;
-    readonly interval_us: readonly [number, number];
-  };
-  readonly hops: readonly {
-    readonly hop: string;
-    readonly a_us: number;
-    readonly b_us: number;
-    readonly p: number;
-  }[];
-}
 
 const SET_COLUMNS: readonly Column[] = [
   { title: "" },

@@ -1,25 +1,10 @@
+import type { Latency } from "../../../lib/latency/answers.ts";
 import { type Column, table } from "../../render/table.ts";
 import { span } from "../../render/time.ts";
 import type { Session } from "../../session/session.ts";
 import { harmless } from "../../session/terminal.ts";
 import { askConsole } from "./console-client.ts";
 import { type LatencyFlags, parametersOf } from "./flags.ts";
-
-/** Percentiles in microseconds. */
-interface Percentiles {
-  readonly count: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly max: number;
-  readonly failed: number;
-}
-
-/** The console's percentiles by group. */
-interface Latency {
-  readonly all: Percentiles;
-  readonly groups: readonly (Percentiles & { readonly value: string; readonly dominant: string })[];
-}
 
 const NUMBERS = ["COUNT", "P50", "P90", "P99", "MAX", "FAILED"].map(
   (title): Column => ({ title, align: "right" }),
@@ -47,7 +32,7 @@ export async function showLatency(session: Session, _args: [], flags: LatencyFla
   session.printLines([...table(columns, [...rows, last], session.terminal.width), "", `Page: ${url}`]);
 }
 
-function cells({ count, p50, p90, p99, max, failed }: Percentiles): string[] {
+function cells({ count, p50, p90, p99, max, failed }: Latency["all"]): string[] {
   const durations = [p50, p90, p99, max].map((us) => (count === 0 ? "-" : span(us / 1_000)));
   return [String(count), ...durations, String(failed)];
 }

@@ -1,6 +1,6 @@
 import { useMemo, useState } from "preact/hooks";
 import type uPlot from "uplot";
-import type { Percentiles } from "../../answers/operations.ts";
+import type { Percentiles } from "../../../lib/latency/answers.ts";
 import type { Overview, PercentileSeries } from "../../answers/overview.ts";
 import { count, duration } from "../format/format.ts";
 import { clock, timeTick } from "../format/time.ts";

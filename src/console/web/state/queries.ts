@@ -1,5 +1,5 @@
 import { computed } from "@preact/signals";
-import type { Comparison } from "../../answers/comparison.ts";
+import type { Comparison } from "../../../lib/latency/answers.ts";
 import type { Differences, Points, Values } from "../../answers/operations.ts";
 import type { Overview } from "../../answers/overview.ts";
 import type { Flame, Waterfall } from "../../answers/traces.ts";

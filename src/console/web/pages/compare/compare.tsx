@@ -1,4 +1,4 @@
-import type { Comparison } from "../../../answers/comparison.ts";
+import type { Comparison } from "../../../../lib/latency/answers.ts";
 import { Trouble } from "../../bar/trouble.tsx";
 import { change, count, duration, probability, relativeChange } from "../../format/format.ts";
 import { Panel } from "../../parts/panel.tsx";

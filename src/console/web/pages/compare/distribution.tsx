@@ -1,6 +1,6 @@
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
-import type { Comparison } from "../../../answers/comparison.ts";
+import type { Comparison } from "../../../../lib/latency/answers.ts";
 import { duration, share } from "../../format/format.ts";
 import { color } from "../../parts/colors.ts";
 import { Panel } from "../../parts/panel.tsx";

@@ -1,4 +1,4 @@
-import type { Comparison } from "../../../answers/comparison.ts";
+import type { Comparison } from "../../../../lib/latency/answers.ts";
 import { duration, probability } from "../../format/format.ts";
 
 /** What the rank test says, in words. */
