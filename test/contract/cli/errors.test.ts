@@ -122,7 +122,7 @@ describe("errors of the api", () => {
   });
 
   test("an unreachable API is reported at once, with its address and where that came from", {
-    timeout: 30_000,
+    timeout: 55_000,
   }, async () => {
     // Not after the minute for which it looks for an api that has gone in the middle: this test has
     // less.

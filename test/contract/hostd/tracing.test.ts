@@ -1,8 +1,12 @@
 import type { HrTime } from "@opentelemetry/api";
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import type { MachineState } from "../../../src/hostd/machines/states.ts";
 import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
 import { startHost, type TestHost } from "./fixture.ts";
+import { present } from "./requests.ts";
+
+const SIGKILL = 9;
 
 const exporter = new InMemorySpanExporter();
 startTelemetry({}, [new SimpleSpanProcessor({ exporter })]);
@@ -124,24 +128,34 @@ test("a stop has a span with its store, its grace, and its kill when that was ne
 });
 
 test("stops and suspends say how many of their kind were under way when they came", async () => {
-  const ids = [(await host.created()).id, (await host.created()).id, (await host.created()).id];
+  // A stop ends when a test says so.
+  const created = () => host.created({ exec: ["sim-signal-ignore"] });
+  const ids = [(await created()).id, (await created()).id, (await created()).id];
   const concurrency = (name: string) =>
     exporter
       .getFinishedSpans()
       .filter((span) => span.name === name)
       .map(({ attributes }) => Number(attributes["windhover.operation.concurrency"]))
       .toSorted((a, b) => a - b);
+  const all = (state: MachineState) => ids.every((id) => host.store.get(id)?.state === state);
   await Promise.all(ids.map((id) => host.start(id)));
-  await Promise.all(ids.map((id) => host.suspend(id)));
+  const save = host.sim.hold("save");
+  const suspends = ids.map((id) => host.suspend(id));
+  await expect.poll(() => all("suspending")).toBe(true);
+  save();
+  await Promise.all(suspends);
   expect(concurrency("hostd.suspend")).toEqual([0, 1, 2]);
 
   await Promise.all(ids.map((id) => host.start(id)));
-  await Promise.all(ids.map((id) => host.stop(id)));
+  const stops = ids.map((id) => host.stop(id, { timeoutMs: 100_000 }));
+  await expect.poll(() => all("stopping")).toBe(true);
+  for (const id of ids) await present(host.sim.vm(host.store.get(id)?.vmId ?? "")).signal(SIGKILL);
+  await Promise.all(stops);
   expect(concurrency("hostd.stop")).toEqual([0, 1, 2]);
 
   exporter.reset();
   await Promise.all(ids.map((id) => host.start(id)));
-  await host.stop(ids[0] ?? "");
+  await host.stop(ids[0] ?? "", { timeoutMs: 1 });
   expect(concurrency("hostd.stop")).toEqual([0]);
 });
 
@@ -162,23 +176,34 @@ test("a start by the policy links to the start before it", async () => {
   expect(second?.links.map(({ context }) => [context.traceId, context.spanId])).toEqual([
     [first?.spanContext().traceId, first?.spanContext().spanId],
   ]);
+  await host.stop(id);
 });
 
-test("a start that waits for a slot has a span for that, and one that does not has none", async () => {
-  const crowded = await startHost({ latencyMs: 50, settings: { startConcurrency: 1, name: "crowded" } });
+test("a start that waits for a slot has a span for that, and one that does not has none of that time", async () => {
+  const crowded = await startHost({ settings: { startConcurrency: 1, name: "crowded" } });
   onTestFinished(() => crowded.close());
-  const ids = [(await crowded.created()).id, (await crowded.created()).id];
+  const [one, other] = [(await crowded.created()).id, (await crowded.created()).id];
+  const { starts: queue } = crowded.host;
   exporter.reset();
 
-  await Promise.all(ids.map((id) => crowded.start(id)));
+  const launch = crowded.sim.hold("launch");
+  const first = crowded.start(one);
+  await expect.poll(() => queue.running).toBe(1);
+  const second = crowded.start(other);
+  await expect.poll(() => queue.length).toBe(1);
+  const releasedMs = Date.now();
+  launch();
+  await Promise.all([first, second]);
 
+  // Machines of other tests may be started by their policy meanwhile.
+  const isCrowded = ({ attributes }: ReadableSpan) => attributes["windhover.host.name"] === "crowded";
   const spans = exporter.getFinishedSpans();
-  const starts = spans.filter(({ name }) => name === "hostd.start");
+  const starts = spans.filter((span) => span.name === "hostd.start" && isCrowded(span));
   expect(starts.map(({ attributes }) => attributes["windhover.operation.concurrency"])).toEqual([0, 1]);
-  expect(new Set(starts.map(({ attributes }) => attributes["windhover.host.name"]))).toEqual(
-    new Set(["crowded"]),
+  const waits = spans.filter(
+    ({ name, startTime, endTime }) =>
+      name === "hostd.start_queue" && ms(startTime) <= releasedMs && releasedMs <= ms(endTime),
   );
-  const waits = spans.filter(({ name }) => name === "hostd.start_queue");
   expect(waits).toHaveLength(1);
   expect(waits[0]?.spanContext().traceId).toBe(starts[1]?.spanContext().traceId);
 });
@@ -187,7 +212,13 @@ test("a second start of a machine joins the first, and its call says so", async 
   const { id } = await host.created();
   exporter.reset();
 
-  await Promise.all([host.start(id), host.start(id)]);
+  const launch = host.sim.hold("launch");
+  const both = [host.start(id), host.start(id)];
+  // Calls of one connection arrive in their order.
+  await host.get(id);
+  await host.get(id);
+  launch();
+  await Promise.all(both);
 
   const spans = exporter.getFinishedSpans();
   const served = spans.filter(({ name, kind }) => name.endsWith("/StartMachine") && kind === 1);

@@ -2,6 +2,7 @@
 export interface SseEvent {
   readonly id: string;
   readonly event: string;
+  /** Undefined: it has an id alone, which browsers keep for the next request. */
   readonly data: unknown;
 }
 
@@ -14,8 +15,9 @@ export async function* readSse(response: Response): AsyncGenerator<SseEvent> {
     for (const block of blocks) {
       const fields = block.split("\n").map((line) => /^(\w+): ?(.*)$/.exec(line) ?? ["", "", ""]);
       const field = (name: string) => fields.find(([, each]) => each === name)?.[2] ?? "";
-      const data = field("data");
-      if (data !== "") yield { id: field("id"), event: field("event"), data: JSON.parse(data) };
+      const [id, data] = [field("id"), field("data")];
+      if (id + data === "") continue;
+      yield { id, event: field("event"), data: data === "" ? undefined : JSON.parse(data) };
     }
   }
 }

@@ -17,6 +17,8 @@ const MINUTE_MS = 60_000;
 export class TraceDatabase {
   readonly dir: string;
   readonly #db: DatabaseSync;
+  /** Durations that were counted, by minute and the rest of a count's key. */
+  readonly #counted = new Map<string, number[]>();
 
   constructor(dir: string) {
     this.dir = dir;
@@ -93,11 +95,14 @@ export class TraceDatabase {
       ]);
     for (const [key, ofOne] of Map.groupBy(operations, keyOf)) {
       const [minuteMs, org, kind, path, failed] = JSON.parse(key);
+      const durations = this.#counted.get(key) ?? [];
+      this.#counted.set(key, durations);
+      for (const { durationUs } of ofOne) durations.push(durationUs);
       const histogram = newHistogram();
-      for (const { durationUs } of ofOne) recordDuration(histogram, durationUs);
+      for (const durationUs of durations) recordDuration(histogram, durationUs);
       this.#insert("latency", {
-        ...{ minute_ms: minuteMs, org, kind, path, failed, count: ofOne.length },
-        max_us: Math.max(...ofOne.map(({ durationUs }) => durationUs)),
+        ...{ minute_ms: minuteMs, org, kind, path, failed, count: durations.length },
+        max_us: durations.reduce((most, each) => Math.max(most, each)),
         histogram: encodeHistogram(histogram),
       });
     }

@@ -6,6 +6,7 @@ import {
   type Machine as WireMachine,
 } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
+import { systemClock } from "../../../../src/lib/runtime/clock.ts";
 import { expectCleanAfterRemoval } from "../clean.ts";
 import { hostFolder, startHost, type TestHost } from "../fixture.ts";
 import { present } from "../requests.ts";
@@ -183,22 +184,30 @@ describe("the longest life of a machine", () => {
   test("ends a run that has lasted so long, whatever its policy, and over restarts of hostd", async () => {
     const folder = hostFolder();
     const old = await startHost({ dir: folder.path });
-    const config = { maxLifetime: durationToProto(1_000), restart: { policy: "always" } };
+    const hourMs = 3_600_000;
+    const config = { maxLifetime: durationToProto(hourMs), restart: { policy: "always" } };
     const { id } = await old.created({ config });
     await old.start(id);
     const { lifetimeEndTime } = await old.get(id);
     await old.close();
-
     const next = await startHost({ dir: folder.path });
+    const kept = (await next.get(id)).lifetimeEndTime;
+    await next.close();
 
-    expect((await next.get(id)).lifetimeEndTime).toEqual(lifetimeEndTime);
-    const { machine } = await next.wait(id, { states: [MachineState.STOPPED] });
+    const late = await startHost({
+      dir: folder.path,
+      clock: { ...systemClock, now: () => Date.now() + hourMs },
+    });
+
+    expect(lifetimeEndTime).toBeDefined();
+    expect(kept).toEqual(lifetimeEndTime);
+    const { machine } = await late.wait(id, { states: [MachineState.STOPPED] });
     expect(machine?.events.find(({ type }) => type === "stop")).toMatchObject({
       source: "hostd",
       message: expect.stringContaining("max_lifetime"),
     });
     expect(machine?.lifetimeEndTime).toBeUndefined();
-    await next.close();
+    await late.close();
     folder.remove();
   });
 });
