@@ -62,6 +62,8 @@ const global = [
   "src/lib/*/{tracing,saga,metrics,telemetry,lifecycle,log}*.test.ts",
   "src/hostd/telemetry/pool-metrics.test.ts",
 ];
+/** Tests that run what a document says, on the ports that it names: one at a time. */
+const documents = ["test/e2e/fleet/{readme,tutorial-faas}.test.ts"];
 const postgres = ["test/support/servers/global-postgres.ts"];
 
 export default defineConfig({
@@ -119,9 +121,12 @@ export default defineConfig({
         },
       ),
       project(4, "e2e", ["test/e2e/**/*.test.ts"], {
-        testTimeout: 300_000,
-        hookTimeout: 300_000,
-        fileParallelism: false,
+        ...{ testTimeout: 300_000, hookTimeout: 300_000, exclude: documents },
+        // An emulated VM takes a core, and much of a test waits.
+        maxWorkers: 2,
+      }),
+      project(5, "e2e-documents", documents, {
+        ...{ testTimeout: 300_000, hookTimeout: 300_000, fileParallelism: false },
       }),
     ],
   },
