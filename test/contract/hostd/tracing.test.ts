@@ -2,6 +2,7 @@ import type { HrTime } from "@opentelemetry/api";
 import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import type { MachineState } from "../../../src/hostd/machines/states.ts";
+import { nowUs } from "../../../src/lib/otel/span-times.ts";
 import { startTelemetry } from "../../../src/lib/otel/telemetry.ts";
 import { startHost, type TestHost } from "./fixture.ts";
 import { present } from "./requests.ts";
@@ -191,7 +192,7 @@ test("a start that waits for a slot has a span for that, and one that does not h
   await expect.poll(() => queue.running).toBe(1);
   const second = crowded.start(other);
   await expect.poll(() => queue.length).toBe(1);
-  const releasedMs = Date.now();
+  const releasedMs = nowUs() / 1_000;
   launch();
   await Promise.all([first, second]);
 
