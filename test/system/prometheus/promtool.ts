@@ -11,7 +11,7 @@ export interface PromtoolResult {
 
 /** Runs Debian's promtool in a folder. @param input for its standard input */
 export async function promtool(args: readonly string[], cwd: string, input = ""): Promise<PromtoolResult> {
-  const child = spawn(program("promtool"), args, { cwd, timeout: 200_000 });
+  const child = spawn(program("promtool"), args, { cwd, timeout: 500_000 });
   child.stdin.end(input);
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
