@@ -87,7 +87,7 @@ function startTraces(endpoint: string, env: Readonly<Record<string, string>>): v
     OTEL_BSP_SCHEDULE_DELAY: "1",
     ...env,
   });
-  // What it loses at its end is counted too, and must not be among what the next test loses.
+  // Waited for: spans lost at its end would count in the next test.
   onTestFinished(() => provider.shutdown().catch(() => {}));
 }
 

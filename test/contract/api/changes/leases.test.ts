@@ -1,30 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
 import { Scheduling } from "../../../../src/gen/windhover/scheduler/v1/host.ts";
 import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { call, openStream } from "../../../../src/lib/grpc/client.ts";
 import { durationToProto } from "../../../../src/lib/grpc/messages/duration.ts";
-import { type ChangeCalls, changeCalls } from "../../../support/change-calls.ts";
-
+import { changeCalls } from "../../../support/change-calls.ts";
 import { faultOf } from "../../../support/fault-of.ts";
-import { type TestApi, World } from "../fixture.ts";
+import { api, id, user, withMachine, world } from "./fixture.ts";
 
-let world: World;
-let api: TestApi;
-let user: ChangeCalls;
-let id: string;
-
-beforeAll(async () => {
-  world = await World.open(1);
-  api = await world.api();
-  user = changeCalls(api.user);
-  await api.user.createApp("web");
-});
-afterAll(() => world.close());
-beforeEach(async () => {
-  await world.clear();
-  id = (await api.user.create({ skipLaunch: false })).machine?.id ?? "";
-});
+withMachine();
 
 describe("a lease", () => {
   test("is owned by the subject of the token, and told to others without its nonce", async () => {
