@@ -32,7 +32,8 @@ export function appOf(session: Session, flags: AppFlag): string | undefined {
 }
 
 /**
- * Finds the id of a machine that is given by id or name. An id costs no call.
+ * Finds the id of a machine that is given by id or name. An id costs a call only with `-a`: a machine
+ * of another app is not what was meant.
  *
  * @throws Fault NOT_FOUND / `MACHINE_NOT_FOUND`; UsageError when several machines have the name
  */
@@ -42,7 +43,12 @@ export async function machineId(
   idOrName: string,
   flags: AppFlag,
 ): Promise<string> {
-  if (isMachineId(idOrName)) return idOrName;
+  if (isMachineId(idOrName)) {
+    if (flags.app === undefined) return idOrName;
+    const { machine } = await session.call(client, client.getMachine, { machineId: idOrName });
+    if (machine?.app === flags.app) return idOrName;
+    throw notFound(idOrName, `no machine of the app ${flags.app} has the id ${idOrName}`);
+  }
   const all = await Array.fromAsync(allMachines(session, client, { app: appOf(session, flags) }));
   const found = all.filter((machine) => machine.name === idOrName);
   const [first, second] = found;
@@ -53,8 +59,11 @@ export async function machineId(
     );
   }
   if (first) return first.id;
-  const message = `no machine has the id or the name ${idOrName}`;
-  throw new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", message, { machine: idOrName });
+  throw notFound(idOrName, `no machine has the id or the name ${idOrName}`);
+}
+
+function notFound(machine: string, message: string): Fault {
+  return new Fault("NOT_FOUND", "MACHINE_NOT_FOUND", message, { machine });
 }
 
 /** Filters of a list of machines. An absent one excludes nothing. */

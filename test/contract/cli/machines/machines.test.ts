@@ -194,6 +194,17 @@ describe("hover machine start, stop, destroy", () => {
     );
   });
 
+  test("a machine of another app than that of -a is refused, also by its id", async () => {
+    cli.api.add({ id: ID });
+
+    const other = await cli.home.hover("m", "start", ID, "-a", "shop");
+    const own = await cli.home.hover("m", "start", ID, "-a", "web");
+
+    expect([other.code, own.code]).toEqual([1, 0]);
+    expect(other.err).toContain(`no machine of the app shop has the id ${ID} (MACHINE_NOT_FOUND)`);
+    expect(cli.api.requests.filter(({ method }) => method === "startMachine")).toHaveLength(1);
+  });
+
   test("destroy needs force for a running machine, and says so", async () => {
     cli.api.add({ id: ID, state: MachineState.STARTED });
 
