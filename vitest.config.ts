@@ -20,8 +20,8 @@ function continueWithOwnNode(): Promise<never> {
   });
 }
 
-/** Files at a time. Most tests wait more than they compute, so there are at least two. */
-const WORKERS = Number(process.env["TEST_WORKERS"] ?? Math.max(2, availableParallelism()));
+/** Files at a time. Tests wait as much as they compute, so there are more than processors. */
+const WORKERS = Number(process.env["TEST_WORKERS"] ?? Math.ceil(1.5 * availableParallelism()));
 
 /** One kind of test. Kinds run one after the other in the order given, so that slow ones do not disturb each other's clocks. */
 function project(
@@ -117,7 +117,7 @@ export default defineConfig({
           hookTimeout: 240_000,
           globalSetup: ["test/console/world/global-page.ts"],
           // A fleet each, whose processes have more to do.
-          maxWorkers: Math.max(2, WORKERS - 2),
+          maxWorkers: Math.max(3, WORKERS - 2),
         },
       ),
       project(4, "e2e", ["test/e2e/**/*.test.ts"], {
