@@ -21,8 +21,9 @@ const RECOVERY = { timeout: 60_000, interval: 50 };
 const PASSING = /^(UNAVAILABLE|RESOURCE_EXHAUSTED|ABORTED|DEADLINE_EXCEEDED)$/;
 
 /** What services die in. */
-export const OPERATIONS = ["create", "undone create", "destroy", "stop", "start", "new version"] as const;
-export type OperationName = (typeof OPERATIONS)[number];
+export const CREATES = ["create", "undone create"] as const;
+export const CHANGES = ["destroy", "stop", "start", "new version"] as const;
+export type OperationName = (typeof CREATES | typeof CHANGES)[number];
 
 /** What users do with machines, each with its own machines so that several may be finished at the same time. */
 export function operations({ clients, app, fleet, image }: World) {

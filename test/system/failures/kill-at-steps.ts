@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { createSaga } from "../../../src/api/creates/saga/steps.ts";
 import { Random } from "../../sim/world/random.ts";
 import { carryTraces, describePoint, type KillPoint } from "../../support/crash/kill-points.ts";
-import { OPERATIONS } from "./kill-operations.ts";
+import type { OperationName } from "./kill-operations.ts";
 import { describeOutcome, Killer, type Outcome } from "./killer.ts";
 
 /** The order in which services die follows from it. */
@@ -19,8 +19,8 @@ const TIMEOUT_MS = 1_800_000;
  */
 const SWEPT = /has a pin of|has no pin of|is creating$|is nothing in the database and creating/;
 
-// What an undone create has in common with a create, and a new version with a start and a stop, is not done twice. What is left over is looked at last.
-describe("kill -9 at every step", { shuffle: false }, () => {
+/** Declares the tests of what ends as it should although services die in it. */
+export function testKills(names: readonly OperationName[]): void {
   // Two fleets: most of the time passes until a service is back.
   const killers = [new Killer(), new Killer()] as const;
   const [killer] = killers;
@@ -37,7 +37,7 @@ describe("kill -9 at every step", { shuffle: false }, () => {
     endTraces?.();
   });
 
-  it.each(OPERATIONS)(
+  it.each(names)(
     "of a %s: it ends as if nobody had died, once it is asked for again",
     async (name) => {
       const found = await killer.enumerate(name, SWEPT);
@@ -112,7 +112,7 @@ describe("kill -9 at every step", { shuffle: false }, () => {
     () => Promise.all(killers.map((each) => each.expectRest())),
     150_000,
   );
-});
+}
 
 /** Whether it is the same side of the same span, whichever time. */
 function isSameButNth(one: KillPoint, other: KillPoint): boolean {
