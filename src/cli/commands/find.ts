@@ -1,6 +1,6 @@
 import type { Machine } from "../../gen/windhover/machines/v1/machine.ts";
 import { type ListMachinesRequest, MachinesServiceClient } from "../../gen/windhover/machines/v1/machines.ts";
-import { Fault } from "../../lib/faults/fault.ts";
+import { Fault, hasReason } from "../../lib/faults/fault.ts";
 import type { Subject } from "../session/faults/hints.ts";
 import { UsageError } from "../session/faults/usage-error.ts";
 import { pages, type Session } from "../session/session.ts";
@@ -44,10 +44,8 @@ export async function machineId(
   flags: AppFlag,
 ): Promise<string> {
   if (isMachineId(idOrName)) {
-    if (flags.app === undefined) return idOrName;
-    const { machine } = await session.call(client, client.getMachine, { machineId: idOrName });
-    if (machine?.app === flags.app) return idOrName;
-    throw notFound(idOrName, `no machine of the app ${flags.app} has the id ${idOrName}`);
+    if (flags.app !== undefined) await expectOfApp(session, client, idOrName, flags.app);
+    return idOrName;
   }
   const all = await Array.fromAsync(allMachines(session, client, { app: appOf(session, flags) }));
   const found = all.filter((machine) => machine.name === idOrName);
@@ -60,6 +58,21 @@ export async function machineId(
   }
   if (first) return first.id;
   throw notFound(idOrName, `no machine has the id or the name ${idOrName}`);
+}
+
+async function expectOfApp(
+  session: Session,
+  client: MachinesServiceClient,
+  id: string,
+  app: string,
+): Promise<void> {
+  try {
+    const { machine } = await session.call(client, client.getMachine, { machineId: id });
+    if (machine?.app !== app) throw notFound(id, `no machine of the app ${app} has the id ${id}`);
+  } catch (err) {
+    // A token may be for starts alone, say: then nobody can look, and what follows needs no look.
+    if (!hasReason(err, "TOKEN_RESTRICTED")) throw err;
+  }
 }
 
 function notFound(machine: string, message: string): Fault {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { HostStatus, MachineState } from "../../../../src/gen/windhover/machines/v1/machine.ts";
+import { Fault } from "../../../../src/lib/faults/fault.ts";
 import { line } from "../fakes/fake-api.ts";
 import { useCli } from "../support.ts";
 
@@ -203,6 +204,15 @@ describe("hover machine start, stop, destroy", () => {
     expect([other.code, own.code]).toEqual([1, 0]);
     expect(other.err).toContain(`no machine of the app shop has the id ${ID} (MACHINE_NOT_FOUND)`);
     expect(cli.api.requests.filter(({ method }) => method === "startMachine")).toHaveLength(1);
+  });
+
+  test("-a keeps nobody from a start whose token is for starts alone", async () => {
+    cli.api.add({ id: ID });
+    cli.api.failures.set("getMachine", new Fault("PERMISSION_DENIED", "TOKEN_RESTRICTED", "only starts", {}));
+
+    const { code } = await cli.home.hover("m", "start", ID, "-a", "web");
+
+    expect([code, cli.api.machine(ID).state]).toEqual([0, MachineState.STARTED]);
   });
 
   test("destroy needs force for a running machine, and says so", async () => {
