@@ -1,7 +1,7 @@
 import { globSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { ServiceConfig } from "../../src/gen/windhover/machines/v1/machine.ts";
+import { CheckConfig, ServiceConfig } from "../../src/gen/windhover/machines/v1/machine.ts";
 import { SuspendMachineRequest } from "../../src/gen/windhover/machines/v1/machines.ts";
 import { call } from "../../src/lib/grpc/client.ts";
 import { within } from "../../src/lib/runtime/wait.ts";
@@ -89,6 +89,8 @@ export class ProxyWorld implements AsyncDisposable {
     const service = ServiceConfig.fromPartial({
       ...{ internalPort: PORT, ports: [{ port: 80, handlers: ["http"] }], autostart: true },
       ...(idleSeconds === undefined ? {} : { autostop: "stop", idleTimeout: { seconds, nanos: 0 } }),
+      // What is saved has then answered a request: its first answer runs code that the program has loaded.
+      checks: isSaved ? [CheckConfig.fromPartial({ type: "http" })] : [],
     });
     const config = configOf(`${services.registry}/${repositoryOf(program.name)}:1`, {
       services: [service],
