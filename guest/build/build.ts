@@ -18,7 +18,7 @@ import {
   readManifest,
 } from "../../src/hostd/vmm/qemu/process/guest-assets.ts";
 import { extractVmlinux } from "./bzimage.ts";
-import { compileInit, initSources } from "./init.ts";
+import { BACKLOG_SOURCE, compileBacklog, compileInit, initSources } from "./init.ts";
 import { makeInitramfs, readModules } from "./initramfs.ts";
 import { fetchKernelPackage, type Log, unpackPackage } from "./kernel-package.ts";
 import { makeScratchTemplate } from "./scratch.ts";
@@ -78,6 +78,7 @@ async function build(outDir: string, draft: string, inputs: string, log: Log): P
     readModules(tree, draft, MODULES),
     compileInit(init),
     makeWarmUpImage(join(set, "warm-up.sqfs"), draft),
+    compileBacklog(join(set, "backlog.so")),
   ]);
   writeFileSync(join(set, "initramfs.cpio"), makeInitramfs(readFileSync(init), modules));
   const extents = await makeScratchTemplate(join(set, "scratch.ext4"), SCRATCH_BYTES);
@@ -89,12 +90,13 @@ async function build(outDir: string, draft: string, inputs: string, log: Log): P
   moveSet(set, join(outDir, name));
   const file = (leaf: string): GuestFile => describe(outDir, `${name}/${leaf}`);
   const manifest: GuestManifest = {
-    format: 2,
+    format: 3,
     inputs,
     kernel: { ...file("vmlinux"), version: image.slice("vmlinuz-".length), package: basename(archive) },
     initramfs: { ...file("initramfs.cpio"), modules: modules.map((module) => module.name) },
     scratch: { ...file("scratch.ext4"), sizeBytes: SCRATCH_BYTES, extents },
     warmUp: file("warm-up.sqfs"),
+    backlog: file("backlog.so"),
   };
   writeFileSync(join(draft, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
   renameSync(join(draft, MANIFEST), join(outDir, MANIFEST));
@@ -107,7 +109,7 @@ function hashSources(): string {
     .sort()
     .map((file) => join(import.meta.dirname, file));
   const sum = createHash("sha256");
-  for (const file of [...scripts, ...initSources(), WARM_UP_SOURCE]) {
+  for (const file of [...scripts, ...initSources(), WARM_UP_SOURCE, BACKLOG_SOURCE]) {
     sum
       .update(`${relative(GUEST, file)}\0`)
       .update(readFileSync(file))
@@ -129,7 +131,8 @@ function describe(dir: string, file: string): GuestFile {
 
 /** Compares sizes only: hashing 50 MB would slow down every start of the fleet. */
 function isComplete(dir: string, manifest: GuestManifest): boolean {
-  return [manifest.kernel, manifest.initramfs, manifest.scratch, manifest.warmUp].every(
+  const { kernel, initramfs, scratch, warmUp, backlog } = manifest;
+  return [kernel, initramfs, scratch, warmUp, backlog].every(
     ({ file, bytes }) => statSync(join(dir, file), { throwIfNoEntry: false })?.size === bytes,
   );
 }

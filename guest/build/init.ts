@@ -4,6 +4,8 @@ import { run } from "../../tools/lib/run.ts";
 
 /** Where the sources of the guest's init are. They include each other by paths relative to this. */
 const SOURCES = join(import.meta.dirname, "../init");
+/** What is preloaded into QEMU. */
+export const BACKLOG_SOURCE = join(import.meta.dirname, "../host/backlog.c");
 
 const COMPILE_TIMEOUT_MS = 120_000;
 const FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-Os", "-Wall", "-Wextra", "-Werror"];
@@ -25,7 +27,16 @@ export async function compileInit(output: string): Promise<void> {
 }
 
 /** Compiles a program for the guest: small, static, without warnings. */
-export async function compile(output: string, args: readonly string[]): Promise<void> {
+export function compile(output: string, args: readonly string[]): Promise<void> {
+  return compileAs(SMALL, output, args);
+}
+
+/** Compiles what is preloaded into QEMU, which runs on the host. */
+export function compileBacklog(output: string): Promise<void> {
+  return compileAs(["-shared", "-fPIC", "-nostdlib", "-s"], output, [BACKLOG_SOURCE]);
+}
+
+async function compileAs(how: readonly string[], output: string, args: readonly string[]): Promise<void> {
   const signal = AbortSignal.timeout(COMPILE_TIMEOUT_MS);
-  await run("musl-gcc", [...FLAGS, ...SMALL, ...KERNEL_HEADERS, "-o", output, ...args], { signal });
+  await run("musl-gcc", [...FLAGS, ...how, ...KERNEL_HEADERS, "-o", output, ...args], { signal });
 }

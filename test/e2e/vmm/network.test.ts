@@ -1,9 +1,13 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePorts } from "../../../dev/settings/ports.ts";
-import { type Bench, openBench } from "../support/fixture.ts";
+import { type Bench, openBench, qemuPid } from "../support/fixture.ts";
+
+/** Many more than QEMU's own queue has room for. */
+const TOGETHER = 64;
 
 let bench: Bench;
 beforeAll(async () => {
@@ -25,6 +29,34 @@ test("a port of the guest answers on the host, also to a user without privileges
   await bench.vmm.destroy(vm.id);
   await expect(fetch(`http://127.0.0.1:${hostPort}/`)).rejects.toThrow();
 });
+
+test("connections that are opened together wait for the program in a queue", async () => {
+  const [hostPort = 0] = await freePorts(1);
+  const ports = [{ protocol: "tcp", hostAddress: "127.0.0.1", hostPort, guestPort: 80 }] as const;
+  const { vm, texts } = await bench.launch(["probe", "serve", "80"], { ports });
+  await expect.poll(texts, { timeout: 60_000 }).toContain("serving");
+
+  // Nobody accepts meanwhile.
+  process.kill(qemuPid(bench.dir, vm.id), "SIGSTOP");
+  const sockets = Array.from({ length: TOGETHER }, () => connect(hostPort, "127.0.0.1"));
+  await Promise.all(sockets.map((socket) => once(socket, "connect")));
+  await expect.poll(() => waitingAt(hostPort)).toBe(TOGETHER);
+  process.kill(qemuPid(bench.dir, vm.id), "SIGCONT");
+
+  await expect.poll(() => waitingAt(hostPort)).toBe(0);
+  for (const socket of sockets) socket.destroy();
+  await bench.vmm.destroy(vm.id);
+});
+
+/** Reads how many connections to a port on loopback nobody has accepted. */
+function waitingAt(port: number): number | undefined {
+  const address = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const rows = readFileSync("/proc/net/tcp", "utf8").split("\n");
+  const fields = rows.map((row) => row.trim().split(/\s+/));
+  // State 0A: it listens. Then the second half of the queues is how many wait.
+  const [, , , , queues] = fields.find(([, local, , state]) => local === address && state === "0A") ?? [];
+  return queues === undefined ? undefined : Number.parseInt(queues.split(":")[1] ?? "", 16);
+}
 
 test("the host hears on which ports the program listens, and that it cannot reach one on loopback", async () => {
   const command = "probe serve 8080 127.0.0.1 & sleep 1; probe serve 80 & sleep 4; kill $!; wait";

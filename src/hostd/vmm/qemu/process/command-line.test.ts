@@ -5,6 +5,7 @@ import type { GuestAssets } from "./guest-assets.ts";
 
 const assets: GuestAssets = {
   ...{ kernel: "/d/set-1/vmlinux", initramfs: "/d/set-1/initramfs.cpio", warmUp: "" },
+  backlog: "/d/set-1/backlog.so",
   scratch: { data: Buffer.alloc(0), sizeBytes: 0, extents: [] },
   hash: "h",
 };
@@ -59,6 +60,7 @@ describe("a confined QEMU", () => {
     expect(bound.filter((path) => !path?.startsWith("/usr") && !path?.startsWith("/lib"))).toEqual([
       ...["/d/set-1", "/images/a,b.sqfs", "/data/vms/a/run"],
     ]);
+    expect(args.join(" ")).toContain("--setenv LD_PRELOAD /guest/backlog.so");
     const command = args.slice(args.indexOf("--") + 1);
     expect(command[0]).toBe("setpriv");
     expect(command).toEqual(expect.arrayContaining(["--reuid=1234", "--regid=1234", "--no-new-privs"]));
@@ -71,6 +73,7 @@ describe("a confined QEMU", () => {
     expect(confine(none, paths, 0, ["-x"])).toEqual({
       program: "qemu-system-x86_64",
       args: ["-x"],
+      environment: expect.objectContaining({ LD_PRELOAD: "/d/set-1/backlog.so" }),
       reportsPid: false,
     });
   });

@@ -19,6 +19,7 @@ export interface Confinement {
 export interface ConfinedCommand {
   readonly program: string;
   readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
   /** Whether the process is QEMU's parent, which writes QEMU's pid to `--info-fd`. */
   readonly reportsPid: boolean;
 }
@@ -39,7 +40,8 @@ export interface VisiblePaths {
 
 export const QEMU = "qemu-system-x86_64";
 /** QEMU gets nothing of hostd's own environment. */
-export const ENVIRONMENT: Readonly<Record<string, string>> = { PATH: "/usr/bin:/bin:/usr/sbin", LC_ALL: "C" };
+const ENVIRONMENT: Readonly<Record<string, string>> = { PATH: "/usr/bin:/bin:/usr/sbin", LC_ALL: "C" };
+const PRELOAD = "LD_PRELOAD";
 const PROBE_TIMEOUT_MS = 10_000;
 /** Names in a VM's folder. Those of VM_FILES are taken. */
 const LINKS = { rootfs: "root.link", memory: "memory.link" } as const;
@@ -51,9 +53,8 @@ const execute = promisify(execFile);
 export function visiblePaths(confinement: Confinement, { assets, rootfs, memory }: VmPaths): VisiblePaths {
   const { kernel, initramfs } = assets;
   if (!confinement.hasNamespace) return { kernel, initramfs, rootfs, memory };
-  const below = (file: string): string => INSIDE.guest + file.slice(dirname(kernel).length);
   return {
-    ...{ kernel: below(kernel), initramfs: below(initramfs) },
+    ...{ kernel: insideOf(kernel, assets), initramfs: insideOf(initramfs, assets) },
     rootfs: rootfs === undefined ? undefined : INSIDE.rootfs,
     memory: memory === undefined ? undefined : INSIDE.memory,
   };
@@ -83,10 +84,18 @@ export function confine(
 ): ConfinedCommand {
   const command = confinement.hasUid ? [...asUser(uid), QEMU, ...qemuArgs] : [QEMU, ...qemuArgs];
   if (confinement.hasNamespace) {
-    return { program: "bwrap", args: [...namespace(paths), "--", ...command], reportsPid: true };
+    const preloaded = ["--setenv", PRELOAD, insideOf(paths.assets.backlog, paths.assets)];
+    const args = [...namespace(paths), ...preloaded, "--", ...command];
+    return { program: "bwrap", args, environment: ENVIRONMENT, reportsPid: true };
   }
   const [program = QEMU, ...args] = command;
-  return { program, args, reportsPid: false };
+  const environment = { ...ENVIRONMENT, [PRELOAD]: paths.assets.backlog };
+  return { program, args, environment, reportsPid: false };
+}
+
+/** Returns the path in the namespace of a file that lies where the kernel is. */
+function insideOf(file: string, { kernel }: GuestAssets): string {
+  return INSIDE.guest + file.slice(dirname(kernel).length);
 }
 
 /**
@@ -124,8 +133,8 @@ export async function probeConfinement(
 
 /** Runs QEMU just far enough to see that it starts and can access its files. */
 async function qemuVersion(confinement: Confinement, paths: VmPaths, uid: number): Promise<string> {
-  const { program, args } = confine(confinement, paths, uid, ["--version"]);
-  const options = { timeout: PROBE_TIMEOUT_MS, env: ENVIRONMENT };
+  const { program, args, environment } = confine(confinement, paths, uid, ["--version"]);
+  const options = { timeout: PROBE_TIMEOUT_MS, env: environment };
   const { stdout } = await execute(program, args, { ...options, cwd: paths.runDir });
   if (confinement.hasUid && !confinement.hasNamespace) {
     // The working folder: its user cannot enter the folders above it.

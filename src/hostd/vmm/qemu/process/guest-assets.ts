@@ -7,13 +7,15 @@ export type Extent = readonly [offset: number, length: number];
 
 /** The content of `guest.json`, which guest/build writes: the files that VMs are made of. */
 export interface GuestManifest {
-  readonly format: 2;
+  readonly format: 3;
   readonly inputs: string;
   readonly kernel: GuestFile & { readonly version: string; readonly package: string };
   readonly initramfs: GuestFile & { readonly modules: readonly string[] };
   /** An empty disk of `sizeBytes`; the file holds only its extents, one after the other. */
   readonly scratch: GuestFile & { readonly sizeBytes: number; readonly extents: readonly Extent[] };
   readonly warmUp: GuestFile;
+  /** Preloaded into QEMU, so that ports of guests have a queue of connections. */
+  readonly backlog: GuestFile;
 }
 
 export interface GuestFile {
@@ -32,6 +34,8 @@ export interface GuestAssets {
     readonly extents: readonly Extent[];
   };
   readonly warmUp: string;
+  /** In the folder of the kernel. */
+  readonly backlog: string;
   readonly hash: string;
 }
 
@@ -42,7 +46,7 @@ export function readManifest(dir: string): GuestManifest | undefined {
   try {
     // The build writes it whole and renames it into place.
     const manifest = JSON.parse(readFileSync(join(dir, MANIFEST), "utf8")) as GuestManifest;
-    return manifest.format === 2 ? manifest : undefined;
+    return manifest.format === 3 ? manifest : undefined;
   } catch {
     return undefined;
   }
@@ -52,7 +56,7 @@ export function readManifest(dir: string): GuestManifest | undefined {
 export function loadGuestAssets(dir: string): GuestAssets {
   const manifest = readManifest(dir);
   if (manifest === undefined) throw new Error(`${dir} holds no guest; run "npm run setup"`);
-  const { kernel, initramfs, scratch, warmUp } = manifest;
+  const { kernel, initramfs, scratch, warmUp, backlog } = manifest;
   const hash = createHash("sha256");
   for (const each of [kernel, initramfs, scratch, warmUp]) hash.update(each.sha256);
   return {
@@ -64,6 +68,7 @@ export function loadGuestAssets(dir: string): GuestAssets {
       extents: scratch.extents,
     },
     warmUp: join(dir, warmUp.file),
+    backlog: join(dir, backlog.file),
     hash: hash.digest("hex"),
   };
 }

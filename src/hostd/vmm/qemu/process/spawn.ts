@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Qmp } from "../monitor/qmp.ts";
 import { connectIn } from "../monitor/unix-socket.ts";
 import { VM_FILES } from "./command-line.ts";
-import { type ConfinedCommand, ENVIRONMENT } from "./confinement.ts";
+import type { ConfinedCommand } from "./confinement.ts";
 import { identify, type ProcessId } from "./process-id.ts";
 
 export interface SpawnedQemu {
@@ -30,7 +30,7 @@ export async function spawnQemu(command: ConfinedCommand, cwd: string, stderr: s
     const child = spawn(command.program, args, {
       cwd,
       detached: true,
-      env: ENVIRONMENT,
+      env: command.environment,
       stdio: ["ignore", "ignore", errors, ...(command.reportsPid ? (["pipe"] as const) : [])],
     });
     child.unref();
