@@ -49,6 +49,8 @@ export class Columns {
   codes: Record<Dimension, Uint32Array> = allocateCodes(FIRST_CAPACITY);
   /** Own time on the critical path in microseconds, by the number of the hop. */
   hops: Uint32Array[] = [];
+  /** For the number of each hop a bit for each kind of which any operation has it. */
+  hopKinds: number[] = [];
   texts: Record<Dimension, Interner> = newTexts();
   hopNames = new Interner();
   reasons = new Interner();
@@ -154,6 +156,7 @@ export class Columns {
       const times = this.hops[code] ?? new Uint32Array(this.numbers.row.length);
       this.hops[code] = times;
       times[index] = bounded((times[index] ?? 0) + us);
+      this.hopKinds[code] = (this.hopKinds[code] ?? 0) | (1 << (this.numbers.kind[index] ?? 0));
       if (us > most) [dominant, most] = [own, us];
     }
     return dominant;

@@ -4,9 +4,9 @@ import type { Overview } from "../answers/overview.ts";
 import { compareBuckets } from "../columns/buckets.ts";
 import { byDimension, type Columns } from "../columns/columns.ts";
 import { Groups } from "../columns/group.ts";
+import { hopSumsBy } from "../columns/hop-means.ts";
 import type { Filter } from "../parameters/filter.ts";
 import { percentilesAt } from "../statistics/percentiles.ts";
-import { namedMeans } from "./hops.ts";
 
 const MAX_VALUES = 100;
 /** Groups in the answer of a query by a dimension with many values, such as machines. */
@@ -56,13 +56,15 @@ export function latencyBy(
     .filter((code) => groups.sizeOf(code) + failed.sizeOf(code) > 0)
     .toSorted((a, b) => groups.sizeOf(b) - groups.sizeOf(a) || failed.sizeOf(b) - failed.sizeOf(a))
     .slice(0, MAX_GROUPS);
+  const places = new Map(found.map((code, place) => [code, place]));
+  const sums = hopSumsBy(columns, measured, found.length, (i) => places.get(codes[i] ?? 0) ?? found.length);
   return {
     ...range,
-    groups: found.map((code) => ({
+    groups: found.map((code, place) => ({
       value: values[code] ?? "",
       ...percentilesAt(durationUs, groups.of(code)),
       failed: failed.sizeOf(code),
-      dominant: largestHop(columns, groups.of(code)),
+      dominant: largestHop(columns, sums[place]),
     })),
   };
 }
@@ -81,9 +83,7 @@ export function valuesIn(columns: Columns, selected: Uint32Array): Values {
   });
 }
 
-function largestHop(columns: Columns, selected: Uint32Array): string {
-  return namedMeans(columns, selected).reduce((most, each) => (each.us > most.us ? each : most), {
-    hop: "",
-    us: 0,
-  }).hop;
+function largestHop({ hopNames }: Columns, sums: Float64Array | undefined): string {
+  const most = sums?.reduce((largest, us, code) => (us > (sums[largest] ?? 0) ? code : largest), 0) ?? 0;
+  return (sums?.[most] ?? 0) > 0 ? hopNames.textOf(most) : "";
 }

@@ -1,10 +1,10 @@
 import type { Comparison } from "../../lib/latency/answers.ts";
 import type { Columns } from "../columns/columns.ts";
+import { meanOf } from "../columns/hop-means.ts";
 import { holm } from "../statistics/holm.ts";
 import { percentilesAt, rankOf } from "../statistics/percentiles.ts";
 import { rankTest } from "../statistics/rank-test.ts";
 import { shiftOf } from "../statistics/shift.ts";
-import { meanOf } from "./hops.ts";
 
 /** Below this on a side nothing is concluded. */
 const FEWEST = 8;

@@ -28,15 +28,14 @@ export function heatMap(
   const counts = new Uint32Array(steps.count * (LAST_ROW + 1) * pathCount);
   const failed = new Uint32Array(steps.count);
   let [lowest, highest] = [LAST_ROW, 0];
-  let row = 0;
-  // Shortest first, so that the row only rises.
-  for (const i of selected) {
+  for (let at = 0; at < selected.length; at++) {
+    const i = selected[at] ?? 0;
     const column = columnOf(steps, startMs[i] ?? 0);
     if (reason[i] !== noReason) {
       failed[column] = (failed[column] ?? 0) + 1;
       continue;
     }
-    while (row < LAST_ROW && (durationUs[i] ?? 0) >= (EDGES[row + 1] ?? 0)) row += 1;
+    const row = rowOf(durationUs[i] ?? 0);
     lowest = Math.min(lowest, row);
     highest = Math.max(highest, row);
     const cell = (column * (LAST_ROW + 1) + row) * pathCount + (path[i] ?? 0);
@@ -44,7 +43,8 @@ export function heatMap(
   }
   if (lowest > highest) lowest = highest;
   const cells: HeatMap["cells"][number][] = [];
-  for (const [cell, count] of counts.entries()) {
+  for (let cell = 0; cell < counts.length; cell++) {
+    const count = counts[cell] ?? 0;
     if (count === 0) continue;
     const [column, rest] = divide(cell, (LAST_ROW + 1) * pathCount);
     const [ownRow, ownPath] = divide(rest, pathCount);
@@ -58,6 +58,16 @@ export function heatMap(
     failed: [...failed],
     marks: marks.filter(({ timeMs }) => timeMs >= sinceMs && timeMs < untilMs),
   };
+}
+
+function rowOf(us: number): number {
+  let [low, high] = [0, LAST_ROW];
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (us >= (EDGES[middle] ?? 0)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 /** Numbers the paths anew: other organisations' need not be named. */

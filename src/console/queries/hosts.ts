@@ -1,8 +1,8 @@
 import type { HostRow } from "../answers/panels.ts";
 import type { Columns } from "../columns/columns.ts";
 import { Groups } from "../columns/group.ts";
+import { hopSumsBy, meansOf } from "../columns/hop-means.ts";
 import { medianOf, percentilesAt } from "../statistics/percentiles.ts";
-import { hopMeans } from "./hops.ts";
 
 /** Makes the median absolute deviation of normal values their standard deviation. */
 const MAD_SCALE = 1.4826;
@@ -14,8 +14,14 @@ const MAX_HOSTS = 200;
  *
  * @param selected with failures; shortest first
  * @param measured those that percentiles are of; shortest first
+ * @param sums of {@link hopSumsByHost}
  */
-export function hostRows(columns: Columns, selected: Uint32Array, measured: Uint32Array): HostRow[] {
+export function hostRows(
+  columns: Columns,
+  selected: Uint32Array,
+  measured: Uint32Array,
+  sums = hopSumsByHost(columns, measured),
+): HostRow[] {
   const { values } = columns.texts.host;
   const { host } = columns.codes;
   const { reason, durationUs } = columns.numbers;
@@ -29,7 +35,7 @@ export function hostRows(columns: Columns, selected: Uint32Array, measured: Uint
     .map((code) => percentilesAt(durationUs, groups.of(code)).p50);
   const middle = medianOf(medians);
   const spread = MAD_SCALE * medianOf(medians.map((median) => Math.abs(median - middle)));
-  const means = hopMeans(columns, measured);
+  const means = meansOf(sums, measured.length);
   const rows = named.map((code): HostRow => {
     const own = groups.of(code);
     const percentiles = percentilesAt(durationUs, own);
@@ -38,13 +44,19 @@ export function hostRows(columns: Columns, selected: Uint32Array, measured: Uint
       ...percentiles,
       deviation: percentiles.count === 0 ? 0 : deviationOf(percentiles.p50 - middle, spread, middle),
       failed: failed.sizeOf(code),
-      hops: [...hopMeans(columns, own)].flatMap((us, hop) => {
-        const mean = means[hop] ?? 0;
+      hops: [...means].flatMap((mean, hop) => {
+        const us = (sums[code]?.[hop] ?? 0) / Math.max(1, own.length);
         return mean === 0 ? [] : { hop: columns.hopNames.textOf(hop), us, ratio: us / mean };
       }),
     };
   });
   return rows.toSorted((a, b) => b.deviation - a.deviation || b.count - a.count).slice(0, MAX_HOSTS);
+}
+
+/** Sums of hops in microseconds, by the number of the host and of the hop. */
+export function hopSumsByHost(columns: Columns, measured: Uint32Array): Float64Array[] {
+  const { host } = columns.codes;
+  return hopSumsBy(columns, measured, columns.texts.host.values.length, (i) => host[i] ?? 0);
 }
 
 /** With most hosts alike the deviation has no scale: a hundredth of the median takes its place. */

@@ -35,7 +35,8 @@ export function pathMix(
 /** Counts each reason by itself: a cold start has found neither a warm VM nor a template. */
 function reasonsIn({ numbers, notFaster }: Columns, selected: Uint32Array): PathShare["not_faster"] {
   const codes = new Uint32Array(notFaster.values.length);
-  for (const i of selected) {
+  for (let at = 0; at < selected.length; at++) {
+    const i = selected[at] ?? 0;
     const code = numbers.notFaster[i] ?? 0;
     codes[code] = (codes[code] ?? 0) + 1;
   }

@@ -1,7 +1,7 @@
 import { KINDS } from "../../lib/latency/operation.ts";
 import type { Objective } from "../answers/overview.ts";
 import type { Columns } from "../columns/columns.ts";
-import { select } from "../columns/select.ts";
+import { selectRows } from "../columns/select.ts";
 import { countsFor } from "../counts/latency-counts.ts";
 import type { Filter } from "../parameters/filter.ts";
 import type { ObjectiveTarget } from "../parameters/objectives.ts";
@@ -40,7 +40,7 @@ export function objectives(held: Held, { filter, org }: Question): Objective[] {
       const within = (us: number) => (row.failed ? 0 : row.countAtMost(us));
       tallies.add(tallies.targetsOf(row.kind, row.path), row.timeMs, row.count, within);
     }
-  } else tallyKept(tallies, columns, select(columns, all, org, { sinceMs }));
+  } else tallyKept(tallies, columns, selectRows(columns, all, org, { sinceMs }));
   return asked.map((target, at): Objective => {
     const { total, within } = tallies.of(at, 0);
     return {
@@ -68,7 +68,8 @@ function tallyKept(
   let us = 0;
   let isOk = false;
   const within = (targetUs: number) => (isOk && us <= targetUs ? 1 : 0);
-  for (const i of selected) {
+  for (let at = 0; at < selected.length; at++) {
+    const i = selected[at] ?? 0;
     us = durationUs[i] ?? 0;
     isOk = reason[i] === noReason;
     const own = targets[(kind[i] ?? 0) * paths.length + (codes.path[i] ?? 0)] ?? [];

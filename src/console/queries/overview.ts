@@ -2,14 +2,15 @@ import { HOP_NAMES } from "../../lib/latency/analysis/hops.ts";
 import type { Mark } from "../../lib/latency/operation.ts";
 import type { Cost, Overview } from "../answers/overview.ts";
 import type { Columns } from "../columns/columns.ts";
-import { measured, select } from "../columns/select.ts";
+import { meansOf } from "../columns/hop-means.ts";
+import { keep, measured, selectRows, shortestFirst } from "../columns/select.ts";
 import { countsFor } from "../counts/latency-counts.ts";
 import type { Filter } from "../parameters/filter.ts";
 import { percentilesOfUnsorted } from "../statistics/percentiles.ts";
 import { byConcurrency } from "./by-group.ts";
 import { heatMap } from "./heat-map.ts";
 import { type Earlier, league, sharesAt } from "./hops.ts";
-import { hostRows } from "./hosts.ts";
+import { hopSumsByHost, hostRows } from "./hosts.ts";
 import { pathMix } from "./mix.ts";
 import { objectives } from "./objectives.ts";
 import { pool } from "./pool.ts";
@@ -23,9 +24,12 @@ const LISTED = 20;
 /** Answers all panels at once. */
 export function overview(held: Held, { filter, org }: Question): Overview {
   const { columns, counts } = held;
-  const unboxed = select(columns, filter, org, { isBoxed: false });
-  const selected = filter.box ? select(columns, filter, org) : unboxed;
+  const ever = selectRows(columns, filter, org, { sinceMs: 0, isBoxed: false });
+  const unboxed = during(columns, ever, filter);
+  const rows = filter.box ? selectRows(columns, filter, org) : unboxed;
+  const selected = shortestFirst(columns, rows);
   const good = measured(columns, selected, filter);
+  const sums = hopSumsByHost(columns, good);
   const typical = typicalHops(columns, good);
   const known = countsFor(counts, filter, held.nowMs);
   const unsampled = known?.series(filter, org);
@@ -39,7 +43,7 @@ export function overview(held: Held, { filter, org }: Question): Overview {
     percentiles: { ...percentileSeries(columns, good, filter), ...(unsampled ? { unsampled } : {}) },
     hops: {
       at: sharesAt(columns, good, orderOf),
-      league: league(columns, good, earlier(columns, filter, org)),
+      league: league(columns, good, earlier(columns, ever, filter), meansOf(sums, good.length)),
     },
     // As long as all is kept, what is kept is exact.
     mix: pathMix(
@@ -47,13 +51,13 @@ export function overview(held: Held, { filter, org }: Question): Overview {
       good,
       unsampled && unsampled.all.count > good.length ? known?.byPath(filter, org) : undefined,
     ),
-    pool: pool(columns, selected, filter),
-    queue: queueSeries(columns, selected, filter),
-    hosts: hostRows(columns, selected, good),
+    pool: pool(columns, rows, filter),
+    queue: queueSeries(columns, rows, filter),
+    hosts: hostRows(columns, selected, good, sums),
     concurrency: byConcurrency(columns, good),
     worst: rowsOf(columns, slowest(selected, LISTED), typical),
-    failed: rowsOf(columns, latest(columns, failures(columns, selected), LISTED), typical),
-    cost: cost(held, selected, { filter, org }),
+    failed: rowsOf(columns, latest(columns, failures(columns, rows), LISTED), typical),
+    cost: cost(held, rows, { filter, org }),
   };
 }
 
@@ -110,19 +114,33 @@ function extent(columns: Columns, org: string | undefined): Pick<Overview, "kept
 
 const NONE = new Uint32Array();
 
-/** What hops are compared with: the same a day earlier, and the version before the newest. */
-function earlier(columns: Columns, filter: Filter, org: string | undefined): Earlier {
+/** Keeps operations of a period. */
+function during(
+  { numbers }: Columns,
+  rows: Uint32Array,
+  { sinceMs, untilMs }: Pick<Filter, "sinceMs" | "untilMs">,
+): Uint32Array {
+  const { startMs } = numbers;
+  return keep(rows, (i) => (startMs[i] ?? 0) >= sinceMs && (startMs[i] ?? 0) < untilMs);
+}
+
+/**
+ * What hops are compared with: the same a day earlier, and the version before the newest.
+ *
+ * @param ever what matches but for the begin of the period
+ */
+function earlier(columns: Columns, ever: Uint32Array, filter: Filter): Earlier {
   // What is in a box was chosen by its duration.
   if (filter.box) return { yesterday: NONE, versions: [NONE, NONE] };
+  const known = measured(columns, ever, filter);
   const { sinceMs, untilMs } = filter;
-  const shifted = { sinceMs: sinceMs - DAY_MS, untilMs: untilMs - DAY_MS, isBoxed: false };
-  const yesterday = measured(columns, select(columns, filter, org, shifted), filter);
-  const ever = measured(columns, select(columns, filter, org, { sinceMs: 0, isBoxed: false }), filter);
+  const yesterday = during(columns, known, { sinceMs: sinceMs - DAY_MS, untilMs: untilMs - DAY_MS });
   const { version } = columns.codes;
   const { startMs } = columns.numbers;
   const { values } = columns.texts.version;
   const lastMs = new Float64Array(values.length);
-  for (const i of ever) {
+  for (let at = 0; at < known.length; at++) {
+    const i = known[at] ?? 0;
     const code = version[i] ?? 0;
     lastMs[code] = Math.max(lastMs[code] ?? 0, startMs[i] ?? 0);
   }
@@ -130,6 +148,6 @@ function earlier(columns: Columns, filter: Filter, org: string | undefined): Ear
     .filter((code) => values[code] !== "" && (lastMs[code] ?? 0) > 0)
     .toSorted((a, b) => (lastMs[b] ?? 0) - (lastMs[a] ?? 0));
   const of = (code: number | undefined) =>
-    code === undefined || before === undefined ? NONE : ever.filter((i) => version[i] === code);
+    code === undefined || before === undefined ? NONE : keep(known, (i) => version[i] === code);
   return { yesterday, versions: [of(newest), of(before)] };
 }

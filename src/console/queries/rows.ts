@@ -1,5 +1,7 @@
 import type { Row } from "../answers/operations.ts";
 import type { Columns } from "../columns/columns.ts";
+import { hopMeans } from "../columns/hop-means.ts";
+import { keep } from "../columns/select.ts";
 import { rankOf } from "../statistics/percentiles.ts";
 
 /** Operations on each side of the median from which the typical time of a hop is taken. */
@@ -10,11 +12,7 @@ export function typicalHops(columns: Columns, selected: Uint32Array): Float64Arr
   const middle = rankOf(0.5, selected.length);
   const reach = Math.floor(AROUND_MEDIAN * selected.length);
   const around = selected.subarray(Math.max(0, middle - reach), middle + reach + 1);
-  return Float64Array.from(columns.hops, (times) => {
-    let sum = 0;
-    for (const i of around) sum += times[i] ?? 0;
-    return around.length === 0 ? 0 : sum / around.length;
-  });
+  return hopMeans(columns, around);
 }
 
 /** Shows operations in a list. @param typical of {@link typicalHops} */
@@ -43,5 +41,5 @@ export function latest(columns: Columns, selected: Uint32Array, count: number): 
 /** Returns those that failed. */
 export function failures(columns: Columns, selected: Uint32Array): Uint32Array {
   const noReason = columns.reasons.find("") ?? -1;
-  return selected.filter((i) => columns.numbers.reason[i] !== noReason);
+  return keep(selected, (i) => columns.numbers.reason[i] !== noReason);
 }

@@ -34,7 +34,8 @@ export function queueSeries(
   const sums = new Float64Array(steps.count);
   const counts = new Uint32Array(steps.count);
   const most = new Uint32Array(steps.count);
-  for (const i of selected) {
+  for (let at = 0; at < selected.length; at++) {
+    const i = selected[at] ?? 0;
     const column = columnOf(steps, startMs[i] ?? 0);
     const length = queueLength[i] ?? 0;
     sums[column] = (sums[column] ?? 0) + length;

@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { highQuantile } from "./high-quantile.ts";
 import { holm } from "./holm.ts";
 import { informationShare } from "./information.ts";
 import { normalTail } from "./normal.ts";
-import { medianOf, percentilesOf, percentilesOfUnsorted } from "./percentiles.ts";
+import { medianOf, percentilesOf, percentilesOfUnsorted, rankOf } from "./percentiles.ts";
 import { quickSelect } from "./quick-select.ts";
 import { rankTest } from "./rank-test.ts";
 import { shiftOf } from "./shift.ts";
@@ -200,4 +201,32 @@ describe("information", () => {
 test("probabilities of several tests are corrected by Holm's method", () => {
   // p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") in R.
   expect(holm([0.01, 0.04, 0.03, 0.005]).map((p) => Number(p.toFixed(6)))).toEqual([0.03, 0.06, 0.06, 0.02]);
+});
+
+describe("a high quantile", () => {
+  const random = (seed: number) => {
+    let state = seed;
+    return () => {
+      state = (state * 1_103_515_245 + 12_345) % 2 ** 31;
+      return state / 2 ** 31;
+    };
+  };
+  const next = random(12);
+  test.each([
+    ["of one value", Array.from({ length: 1 }, () => 7)],
+    ["of few values", Array.from({ length: 37 }, () => Math.floor(next() * 1_000))],
+    ["of many values", Array.from({ length: 20_000 }, () => Math.floor(next() * 1e9))],
+    ["of values that are mostly nought", Array.from({ length: 20_000 }, (_, i) => (i % 150 === 0 ? i : 0))],
+    ["of two values", Array.from({ length: 20_000 }, () => (next() < 0.02 ? 9 : 3))],
+    // Every 19th is sampled: the sample knows nothing of the others.
+    ["that a sample is wrong about", Array.from({ length: 19_456 }, (_, i) => (i % 19 === 0 ? 0 : i))],
+    ["that a sample has all of", Array.from({ length: 19_456 }, (_, i) => (i % 19 === 0 ? i : 1))],
+  ])("%s is what sorting gives", (_name, values) => {
+    const column = Uint32Array.from(values);
+    const indices = Uint32Array.from(values.keys());
+    const sorted = column.toSorted();
+
+    for (const share of [0.5, 0.9, 0.99, 1])
+      expect(highQuantile(column, indices, share)).toBe(sorted[rankOf(share, values.length)]);
+  });
 });

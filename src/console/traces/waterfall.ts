@@ -4,9 +4,9 @@ import { type Node, type SpanTree, treeOf } from "../../lib/latency/analysis/spa
 import type { Span } from "../../lib/latency/span.ts";
 import type { Waterfall, WaterfallSpan } from "../answers/traces.ts";
 import type { Columns } from "../columns/columns.ts";
+import { meanOf, namedMeans } from "../columns/hop-means.ts";
 import { measured, select } from "../columns/select.ts";
 import type { Filter } from "../parameters/filter.ts";
-import { meanOf, namedMeans } from "../queries/hops.ts";
 import { rowsOf, typicalHops } from "../queries/rows.ts";
 import type { TraceSource } from "../source.ts";
 import { rankOf } from "../statistics/percentiles.ts";
