@@ -1,6 +1,6 @@
 import type { Percentiles } from "../../lib/latency/answers.ts";
 import type { Mark } from "../../lib/latency/operation.ts";
-import type { Row } from "./operations.ts";
+import type { Differences, Row } from "./operations.ts";
 import type { HopShares, HostRow, PathShare, Pool } from "./panels.ts";
 
 /** `GET /api/overview`: all panels at once. */
@@ -14,6 +14,10 @@ export interface Overview {
   readonly oldest_ms: number;
   readonly objectives: readonly Objective[];
   readonly heat: HeatMap;
+  /** Those that match one by one, newest last, when there are at most 1,500. */
+  readonly points: readonly Point[];
+  /** Of the box; without one of the slowest tenth. null: those that match are too few or too much alike. */
+  readonly differences: Differences | null;
   readonly percentiles: PercentileSeries;
   readonly hops: HopShares;
   readonly mix: readonly PathShare[];
@@ -62,6 +66,15 @@ export interface HeatMap {
   readonly failed: readonly number[];
   readonly marks: readonly Mark[];
 }
+
+/** An operation on the heat map. */
+export type Point = readonly [
+  startUs: number,
+  durationUs: number,
+  path: string,
+  isFailed: boolean,
+  traceId: string,
+];
 
 export interface PercentileSeries {
   readonly step_ms: number;

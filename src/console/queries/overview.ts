@@ -6,8 +6,9 @@ import { meansOf } from "../columns/hop-means.ts";
 import { keep, measured, selectRows, shortestFirst } from "../columns/select.ts";
 import { countsFor } from "../counts/latency-counts.ts";
 import type { Filter } from "../parameters/filter.ts";
-import { percentilesOfUnsorted } from "../statistics/percentiles.ts";
+import { percentilesAt, percentilesOfUnsorted } from "../statistics/percentiles.ts";
 import { byConcurrency } from "./by-group.ts";
+import { differences } from "./differences.ts";
 import { heatMap } from "./heat-map.ts";
 import { type Earlier, league, sharesAt } from "./hops.ts";
 import { hopSumsByHost, hostRows } from "./hosts.ts";
@@ -20,6 +21,10 @@ import { percentileSeries, queueSeries } from "./series.ts";
 
 const DAY_MS = 86_400_000;
 const LISTED = 20;
+/** At most so many operations are drawn one by one. */
+const MAX_POINTS = 1_500;
+/** A tenth of fewer tells nothing. */
+const LEAST_OPERATIONS = 20;
 
 /** Answers all panels at once. */
 export function overview(held: Held, { filter, org }: Question): Overview {
@@ -40,6 +45,8 @@ export function overview(held: Held, { filter, org }: Question): Overview {
     ...extent(columns, org),
     objectives: objectives(held, { filter, org }),
     heat: heatMap(columns, unboxed, filter, marksFor(held, org)),
+    points: pointsOf(columns, rows),
+    differences: filter.box ? differences(columns, unboxed, rows) : slowestTenth(columns, rows, good),
     percentiles: { ...percentileSeries(columns, good, filter), ...(unsampled ? { unsampled } : {}) },
     hops: {
       at: sharesAt(columns, good, orderOf),
@@ -59,6 +66,34 @@ export function overview(held: Held, { filter, org }: Question): Overview {
     failed: rowsOf(columns, latest(columns, failures(columns, rows), LISTED), typical),
     cost: cost(held, rows, { filter, org }),
   };
+}
+
+/** Operations one by one, when they are few enough to be drawn so. */
+function pointsOf(columns: Columns, rows: Uint32Array): Overview["points"] {
+  if (rows.length > MAX_POINTS) return [];
+  const { startMs, startUs, durationUs, reason } = columns.numbers;
+  const noReason = columns.reasons.find("") ?? -1;
+  return Array.from(latest(columns, rows, MAX_POINTS).reverse(), (i) => [
+    (startMs[i] ?? 0) * 1_000 + (startUs[i] ?? 0),
+    durationUs[i] ?? 0,
+    columns.texts.path.textOf(columns.codes.path[i]),
+    reason[i] !== noReason,
+    columns.ids.traceId(i),
+  ]);
+}
+
+/** What those above p90 have in common. @param good shortest first */
+function slowestTenth(columns: Columns, rows: Uint32Array, good: Uint32Array): Overview["differences"] {
+  if (rows.length < LEAST_OPERATIONS) return null;
+  const { durationUs } = columns.numbers;
+  const { p90, max } = percentilesAt(durationUs, good);
+  if (p90 === max) return null;
+  const isIn = (us: number) => us >= p90 && us <= max;
+  return differences(
+    columns,
+    rows,
+    keep(rows, (i) => isIn(durationUs[i] ?? 0)),
+  );
 }
 
 /** Marks of hosts that an organisation uses; for operators all. */

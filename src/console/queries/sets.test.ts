@@ -265,6 +265,23 @@ test("the overview of a box keeps the heat map whole, and all else in the box", 
   expect(hops.league.every(({ since_yesterday }) => since_yesterday === null)).toBe(true);
 });
 
+test("the overview tells what the slowest tenth shares, and of few operations nothing", () => {
+  const columns = columnsOf(fleetUntilNoon(2_000, 1));
+  const filter = filterOf("kind=all");
+  const of = (query: string) => overview(held(columns), { filter: filterOf(query), org: undefined });
+  const { differences: told, percentiles, points } = of("kind=all");
+  const { p90, max } = percentiles.all;
+  const rows = select(columns, filter, undefined);
+  const isSlow = (i: number) =>
+    (columns.numbers.durationUs[i] ?? 0) >= p90 && (columns.numbers.durationUs[i] ?? 0) <= max;
+
+  expect(told).toEqual(differences(columns, rows, rows.filter(isSlow)));
+  expect(points).toEqual([]);
+  const some = of(`min=${p90}us`);
+  expect(some.points).toHaveLength(some.matching);
+  expect(of("host=none")).toMatchObject({ differences: null, points: [] });
+});
+
 /** A minute of warm starts as the receiver counts them. */
 function minuteOf(timeMs: number, durationsUs: readonly number[]) {
   const histogram = newHistogram();

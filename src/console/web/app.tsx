@@ -1,5 +1,5 @@
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Overview } from "../answers/overview.ts";
 import { FilterBar } from "./bar/filters.tsx";
 import { Headline } from "./bar/headline.tsx";
@@ -21,7 +21,7 @@ import { PoolPanel, QueuePanel } from "./panels/pool.tsx";
 import { FailedPanel, WorstPanel } from "./panels/rows.tsx";
 import { announcement } from "./state/announcement.ts";
 import { view } from "./state/location.ts";
-import { isStale, overview } from "./state/queries.ts";
+import { isLate, overview } from "./state/queries.ts";
 
 export function App() {
   const { page, isLive, trace, kind } = view.value;
@@ -55,12 +55,14 @@ export function App() {
 
 function OverviewPage({ noun }: { readonly noun: string }) {
   const { data, problem } = overview.value;
+  // The same as long as the answer is: a change of the view draws no panel anew by itself.
+  const panels = useMemo(() => data && <Panels data={data} noun={noun} />, [data, noun]);
   if (problem) return <Trouble problem={problem} />;
   if (!data) return <Skeleton />;
   const hasNone = data.matching === 0 && data.percentiles.all.count === 0 && !view.value.box;
   return (
-    <div class={isStale.value ? "overview stale" : "overview"}>
-      {hasNone ? <Nothing data={data} noun={noun} /> : <Panels data={data} noun={noun} />}
+    <div class={isLate.value ? "overview stale" : "overview"}>
+      {hasNone ? <Nothing data={data} noun={noun} /> : panels}
     </div>
   );
 }
@@ -72,7 +74,7 @@ function Panels({ data, noun }: { readonly data: Overview; readonly noun: string
       <Headline data={data} noun={noun} />
       <Objectives objectives={data.objectives} />
       <HeatPanel data={data} noun={noun} />
-      <DifferencesPanel noun={noun} />
+      <DifferencesPanel differences={data.differences} noun={noun} />
       <PercentilesPanel data={data} noun={noun} />
       <HopsPanel hops={data.hops} kind={noun} />
       <HostsPanel hosts={data.hosts} noun={noun} />

@@ -30,6 +30,9 @@ describe("the overview", () => {
     expect(answer.hosts[0]).toMatchObject({ host: "h2", count: 1 });
     expect(answer.hops.league[0].hop).toBe("hostd");
     expect(answer.percentiles.unsampled.all.count).toBe(41);
+    expect(answer.points).toHaveLength(42);
+    expect(answer.points).toContainEqual([expect.any(Number), 90_000, "warm", false, SLOW.traceId]);
+    expect(answer.differences).toMatchObject({ inside: 5, outside: 37 });
   });
 
   test("follows the store: what is new appears, what is evicted goes", async () => {

@@ -4,7 +4,6 @@ import type { HopShares } from "../../answers/panels.ts";
 import { count, duration, share } from "../format/format.ts";
 import { nameOf } from "../heat/differences.tsx";
 import { go, toggled, view } from "../state/location.ts";
-import { differences } from "../state/queries.ts";
 
 /** A hop explains slowness when so much of the difference between p50 and p99 is in it. */
 const TELLING_HOP = 0.3;
@@ -46,7 +45,7 @@ export function Headline({ data, noun }: { readonly data: Overview; readonly nou
       <p class="why">
         <Why
           hops={data.hops}
-          attribute={differences.value.data?.attributes.find(({ dimension }) => !EFFECTS.has(dimension))}
+          attribute={data.differences?.attributes.find(({ dimension }) => !EFFECTS.has(dimension))}
           isBoxed={view.value.box !== undefined}
         />
       </p>

@@ -3,7 +3,6 @@ import { count, share } from "../format/format.ts";
 import { Empty, Panel } from "../parts/panel.tsx";
 import { Table } from "../parts/table.tsx";
 import { go, toggled, view } from "../state/location.ts";
-import { differences } from "../state/queries.ts";
 
 type Attribute = Differences["attributes"][number];
 
@@ -11,26 +10,25 @@ type Attribute = Differences["attributes"][number];
 const LEAST_SCORE = 0.005;
 const SHOWN = 12;
 
+interface DifferencesPanelProps {
+  readonly differences: Differences | null;
+  readonly noun: string;
+}
+
 /** What those in the box have in common, and the others do not. */
-export function DifferencesPanel({ noun }: { readonly noun: string }) {
-  const { data, problem, isLoading } = differences.value;
+export function DifferencesPanel({ differences, noun }: DifferencesPanelProps) {
   const { box } = view.value;
-  const told = (data?.attributes ?? []).filter(({ score }) => score >= LEAST_SCORE).slice(0, SHOWN);
+  const told = (differences?.attributes ?? []).filter(({ score }) => score >= LEAST_SCORE).slice(0, SHOWN);
   const whose = box ? "in the box" : "slowest tenth";
   return (
     <Panel
       title={box ? "What differs in the box" : "What the slowest tenth shares"}
       area="differences"
-      note={data && `${count(data.inside)} against ${count(data.outside)}`}
+      note={differences && `${count(differences.inside)} against ${count(differences.outside)}`}
       table={() => <DifferencesTable attributes={told} whose={whose} />}
       empty={
         told.length > 0 ? undefined : (
-          <Empty>
-            {problem?.message ??
-              (isLoading
-                ? ""
-                : `No attribute tells ${box ? `the ${noun}s in the box` : "slow ones"} from the others.`)}
-          </Empty>
+          <Empty>No attribute tells {box ? `the ${noun}s in the box` : "slow ones"} from the others.</Empty>
         )
       }
     >

@@ -1,4 +1,4 @@
-import type { Row } from "../../answers/operations.ts";
+import type { Point } from "../../answers/overview.ts";
 import { tick } from "../format/format.ts";
 import { timeTick } from "../format/time.ts";
 import { color, pathColorName } from "../parts/colors.ts";
@@ -12,7 +12,7 @@ const FAINTEST = 0.28;
 interface Drawn {
   /** Cells are faint when points are drawn over them. */
   readonly isFaint: boolean;
-  readonly points: readonly Row[];
+  readonly points: readonly Point[];
 }
 
 /** Draws the heat map, all but what follows the pointer. */
@@ -106,20 +106,21 @@ function drawFailures(ctx: CanvasRenderingContext2D, geometry: Geometry): void {
 
 const outlines = new Map<string, Path2D>();
 
-function drawPoint(ctx: CanvasRenderingContext2D, geometry: Geometry, row: Row): void {
-  const [x, y] = placeOf(geometry, row);
+function drawPoint(ctx: CanvasRenderingContext2D, geometry: Geometry, point: Point): void {
+  const [, , path, isFailed] = point;
+  const [x, y] = placeOf(geometry, point);
   ctx.save();
   ctx.translate(x, y);
-  if (row.reason !== "") {
+  if (isFailed) {
     ctx.strokeStyle = color("text");
     ctx.lineWidth = 1.4;
     line(ctx, -3, -3, 3, 3);
     line(ctx, -3, 3, 3, -3);
   } else {
-    const outline = outlines.get(row.path) ?? new Path2D(shapeOf(row.path));
-    outlines.set(row.path, outline);
+    const outline = outlines.get(path) ?? new Path2D(shapeOf(path));
+    outlines.set(path, outline);
     ctx.scale(0.8, 0.8);
-    ctx.fillStyle = color(pathColorName(row.path));
+    ctx.fillStyle = color(pathColorName(path));
     ctx.strokeStyle = color("surface");
     ctx.lineWidth = 1;
     ctx.fill(outline);
@@ -129,9 +130,12 @@ function drawPoint(ctx: CanvasRenderingContext2D, geometry: Geometry, row: Row):
 }
 
 /** Returns where the point of an operation is drawn. */
-export function placeOf(geometry: Geometry, row: Row): readonly [number, number] {
-  const x = geometry.xOf(row.startUs / 1_000);
-  return [x, row.reason === "" ? geometry.yOf(row.durationUs) : (geometry.bandTop + geometry.bandBottom) / 2];
+export function placeOf(
+  geometry: Geometry,
+  [startUs, durationUs, , isFailed]: Point,
+): readonly [number, number] {
+  const x = geometry.xOf(startUs / 1_000);
+  return [x, isFailed ? (geometry.bandTop + geometry.bandBottom) / 2 : geometry.yOf(durationUs)];
 }
 
 function line(ctx: CanvasRenderingContext2D, x1: number, y1: number, x2: number, y2: number): void {

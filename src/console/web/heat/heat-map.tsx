@@ -1,6 +1,5 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Row } from "../../answers/operations.ts";
-import type { HeatMap as Heat } from "../../answers/overview.ts";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { HeatMap as Heat, Point } from "../../answers/overview.ts";
 import { useSize } from "../parts/use-size.ts";
 import { announcement } from "../state/announcement.ts";
 import { go, view } from "../state/location.ts";
@@ -14,7 +13,7 @@ import { densest, isOneCell, moved, type Selection } from "./selection.ts";
 
 interface HeatMapProps {
   readonly heat: Heat;
-  readonly points: readonly Row[];
+  readonly points: readonly Point[];
   readonly noun: string;
   /** Called with a cell that was clicked on. */
   onOpen(box: Box, isFailed: boolean): void;
@@ -41,7 +40,8 @@ export function HeatMap({ heat, points, noun, onOpen }: HeatMapProps) {
   const { box } = view.value;
   const colors = palette.value;
 
-  useEffect(() => {
+  // In the frame of all other panels.
+  useLayoutEffect(() => {
     if (canvas.current && size.width > 0)
       draw(canvas.current, geometry, { isFaint: points.length > 0, points });
   }, [geometry, points, colors]);
@@ -86,7 +86,7 @@ export function HeatMap({ heat, points, noun, onOpen }: HeatMapProps) {
       return;
     }
     const near = nearest(geometry, points, x, y);
-    if (near) go({ trace: near.traceId });
+    if (near) go({ trace: near[4] });
     else open(geometry.cellAt(x, y));
   };
   const onKeyDown = (event: KeyboardEvent) => {
@@ -150,8 +150,8 @@ function cellBox(geometry: Geometry, cell: Cell): Box {
   return { fromMs, untilMs, minUs: 0, maxUs: Number.MAX_SAFE_INTEGER };
 }
 
-function nearest(geometry: Geometry, points: readonly Row[], x: number, y: number): Row | undefined {
-  let best: Row | undefined;
+function nearest(geometry: Geometry, points: readonly Point[], x: number, y: number): Point | undefined {
+  let best: Point | undefined;
   let least = POINT_PX;
   for (const point of points) {
     const [px, py] = placeOf(geometry, point);

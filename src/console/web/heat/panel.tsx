@@ -1,5 +1,4 @@
 import { useState } from "preact/hooks";
-import type { Row } from "../../answers/operations.ts";
 import type { HeatMap as Heat, Overview } from "../../answers/overview.ts";
 import { count, duration } from "../format/format.ts";
 import { clock } from "../format/time.ts";
@@ -9,21 +8,15 @@ import { PathMark } from "../parts/swatch.tsx";
 import { Table } from "../parts/table.tsx";
 import { inBox } from "../state/command.ts";
 import { go, toggled, view } from "../state/location.ts";
-import { points } from "../state/queries.ts";
 import type { Box } from "../state/view.ts";
 import { CellList } from "./cell-list.tsx";
 import { HeatMap } from "./heat-map.tsx";
-
-/** The same each time, so that nothing is drawn anew for it. */
-const NO_POINTS: readonly Row[] = [];
 
 /** The heat map with its legend, the box, and the list of a cell. */
 export function HeatPanel({ data, noun }: { readonly data: Overview; readonly noun: string }) {
   const [opened, setOpened] = useState<{ box: Box; isFailed: boolean }>();
   const { box } = view.value;
   const { heat } = data;
-  // Points of the view before would lie on cells of this one.
-  const single = points.value.isLoading ? NO_POINTS : (points.value.data?.points ?? NO_POINTS);
   return (
     <Panel
       title="Duration over time"
@@ -39,7 +32,7 @@ export function HeatPanel({ data, noun }: { readonly data: Overview; readonly no
     >
       <HeatMap
         heat={heat}
-        points={single}
+        points={data.points}
         noun={noun}
         onOpen={(chosen, isFailed) => setOpened({ box: chosen, isFailed })}
       />

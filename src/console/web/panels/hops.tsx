@@ -23,15 +23,7 @@ export function HopsPanel({ hops, kind }: { readonly hops: HopShares; readonly k
       title={TITLES[kind] ?? "Where the time goes"}
       area="hops"
       note="own time on the critical path"
-      actions={
-        <a
-          class="chip"
-          href={urlOf({ page: "flame" })}
-          onClick={(event) => follow(event, () => go({ page: "flame" }))}
-        >
-          Flame graph
-        </a>
-      }
+      actions={<FlameLink />}
       table={() => <HopTable hops={hops} />}
       empty={hops.at.every((each) => each.count === 0) ? <Empty>Nothing to take apart.</Empty> : undefined}
     >
@@ -52,6 +44,19 @@ export function HopsPanel({ hops, kind }: { readonly hops: HopShares; readonly k
       </div>
       <League hops={hops} />
     </Panel>
+  );
+}
+
+/** Apart, because it changes with every view. */
+function FlameLink() {
+  return (
+    <a
+      class="chip"
+      href={urlOf({ page: "flame" })}
+      onClick={(event) => follow(event, () => go({ page: "flame" }))}
+    >
+      Flame graph
+    </a>
   );
 }
 

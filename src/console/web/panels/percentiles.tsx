@@ -55,7 +55,7 @@ export function PercentilesPanel({ data, noun }: { readonly data: Overview; read
       <Plot
         label={`Percentiles over time. p50 ${duration(shown.all.p50)}, p90 ${duration(shown.all.p90)}, p99 ${duration(shown.all.p99)}`}
         data={table}
-        options={() => percentileOptions(shown.points)}
+        options={percentileOptions}
         onCursor={setIndex}
         onRange={zoomTime}
       />
@@ -97,15 +97,10 @@ function columnsOf(points: PercentileSeries["points"]): uPlot.AlignedData {
   return [times, ...LINES.map(of), points.map((point) => point.count)] as uPlot.AlignedData;
 }
 
-function percentileOptions(points: PercentileSeries["points"]): Omit<uPlot.Options, "width" | "height"> {
-  const filled = points.filter((point) => point.count > 0);
-  const [least, most] = [
-    Math.min(...filled.map(({ p50 }) => p50)),
-    Math.max(...filled.map(({ max }) => max)),
-  ];
+function percentileOptions(): Omit<uPlot.Options, "width" | "height"> {
   return {
     ...timeOptions(),
-    scales: { x: { time: true }, y: durationScale(least, most), n: { range: [0, 1] } },
+    scales: { x: { time: true }, y: durationScale(), n: { range: [0, 1] } },
     axes: [axis({ size: 18, values: timeValues }), durationAxis({ size: 56 }, 7)],
     series: [
       {},

@@ -1,7 +1,7 @@
 import type { Row } from "../../answers/operations.ts";
 import { duration, times } from "../format/format.ts";
 import { ago, exactClock } from "../format/time.ts";
-import { Stack } from "../parts/bar.tsx";
+import { Strip } from "../parts/bar.tsx";
 import { Empty, Panel } from "../parts/panel.tsx";
 import { HopMark, PathMark } from "../parts/swatch.tsx";
 import { Table } from "../parts/table.tsx";
@@ -27,7 +27,6 @@ export function WorstPanel({ rows, noun }: { readonly rows: readonly Row[]; read
         <Table
           label={`Slowest ${noun}s`}
           rows={rows}
-          rowKey={({ traceId, spanId }) => traceId + spanId}
           columns={[
             {
               name: "Took",
@@ -60,7 +59,6 @@ export function FailedPanel({ rows, noun }: { readonly rows: readonly Row[]; rea
         <Table
           label={`Failed ${noun}s`}
           rows={rows}
-          rowKey={({ traceId, spanId }) => traceId + spanId}
           columns={[
             { name: "Reason", cell: (row) => <TraceLink row={row}>{row.reason}</TraceLink> },
             { name: "After", isNumber: true, cell: ({ durationUs }) => duration(durationUs) },
@@ -94,7 +92,7 @@ export function TraceLink({ row, children }: { readonly row: Row; readonly child
 function Path({ row, most }: { readonly row: Row; readonly most: number }) {
   const hops = Object.entries(row.hops).map(([hop, us]) => ({ hop, us }));
   return (
-    <Stack
+    <Strip
       parts={hops.filter(({ hop }) => hop !== "unexplained")}
       unexplainedUs={row.unexplainedUs}
       scaleUs={most}

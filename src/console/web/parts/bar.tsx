@@ -25,9 +25,9 @@ export function Stack({ parts, unexplainedUs = 0, scaleUs, label, isFaint = fals
     <div class={isFaint ? "stack faint" : "stack"} role="img" aria-label={label}>
       {parts
         .filter(({ us }) => us > 0)
-        .map(({ hop, us }) => (
+        .map(({ hop, us }, place) => (
           <span
-            key={hop}
+            key={place}
             class={`part ${hopColorName(hop)}`}
             style={{ width: width(us) }}
             title={`${hop}: ${duration(us)}`}
@@ -42,6 +42,32 @@ export function Stack({ parts, unexplainedUs = 0, scaleUs, label, isFaint = fals
           title={`unexplained: ${duration(unexplainedUs)}`}
         />
       )}
+    </div>
+  );
+}
+
+/** The same in a cell of a table, in one element: a box for each of hundreds of parts takes the browser long. */
+export function Strip({ parts, unexplainedUs = 0, scaleUs, label }: StackProps) {
+  const share = (us: number) => (100 * us) / Math.max(1, scaleUs);
+  const stops: string[] = [];
+  let end = 0;
+  for (const { hop, us } of parts) {
+    const begin = end;
+    end += share(us);
+    // A line between two parts, of those that are wide enough for one.
+    stops.push(`var(--${hopColorName(hop)}) ${begin}% max(${begin}%, ${end}% - 1px)`);
+    stops.push(`var(--surface) max(${begin}%, ${end}% - 1px) ${end}%`);
+  }
+  stops.push(`transparent ${end}%`);
+  return (
+    <div
+      class="strip"
+      role="img"
+      aria-label={label}
+      title={label}
+      style={{ backgroundImage: `linear-gradient(90deg, ${stops.join(", ")})` }}
+    >
+      <i class="unexplained" style={{ left: `${end}%`, width: `${share(unexplainedUs)}%` }} />
     </div>
   );
 }

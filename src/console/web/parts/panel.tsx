@@ -29,7 +29,7 @@ export function Panel(props: PanelProps) {
   const [isTable, setTable] = useState(false);
   const { title, note, area, children, table, by, actions, empty } = props;
   return (
-    <section class={`panel area-${area}`} aria-labelledby={id} aria-busy={isStale.value}>
+    <section class={`panel area-${area}`} aria-labelledby={id} aria-busy={isStale}>
       <header>
         <h2 id={id}>{title}</h2>
         {note !== undefined && <p class="note">{note}</p>}

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { tick } from "../format/format.ts";
 import { palette } from "../state/theme.ts";
@@ -10,7 +10,7 @@ interface PlotProps {
   /** Absent: as high as its place. */
   readonly height?: number;
   readonly data: uPlot.AlignedData;
-  /** Everything but size, in the colours of now. */
+  /** Everything but size, in the colours of now. The same for any data. */
   options(): Omit<uPlot.Options, "width" | "height">;
   /** Called with the ends of a range that was dragged on the x axis. */
   onRange?(from: number, until: number): void;
@@ -26,7 +26,8 @@ export function Plot({ label, height, data, options, onRange, onCursor }: PlotPr
   latest.current = { onRange, onCursor };
   const colors = palette.value;
 
-  useEffect(() => {
+  // Both in the frame of all other panels.
+  useLayoutEffect(() => {
     const element = place.current;
     if (!element) return undefined;
     const made = new uPlot(withHooks({ ...options(), ...sizeOf(element) }, latest), data, element);
@@ -39,7 +40,10 @@ export function Plot({ label, height, data, options, onRange, onCursor }: PlotPr
       observer.disconnect();
       made.destroy();
     };
-  }, [colors, data]);
+  }, [colors]);
+  useLayoutEffect(() => {
+    if (chart.current && chart.current.data !== data) chart.current.setData(data);
+  }, [data]);
 
   const onKeyDown = (event: KeyboardEvent) => {
     const made = chart.current;
@@ -105,8 +109,8 @@ export function durationAxis(more: Partial<uPlot.Axis>, limit: number): uPlot.Ax
 }
 
 /** A logarithmic scale that is no longer than its values need. */
-export function durationScale(least: number, most: number): uPlot.Scale {
-  return { distr: 3, range: [Math.max(1, least / 1.25), most * 1.25] };
+export function durationScale(): uPlot.Scale {
+  return { distr: 3, range: (_, least, most) => [Math.max(1, least / 1.25), most * 1.25] };
 }
 
 /** An axis in the colours of now. */

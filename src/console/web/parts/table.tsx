@@ -12,7 +12,8 @@ interface TableProps<T> {
   readonly label: string;
   readonly columns: readonly Column<T>[];
   readonly rows: readonly T[];
-  rowKey(row: T, index: number): string;
+  /** Absent: rows have no state, and another answer takes their places. */
+  rowKey?(row: T, index: number): string;
 }
 
 /** A table whose first column names the row. */
@@ -31,7 +32,7 @@ export function Table<T>({ label, columns, rows, rowKey }: TableProps<T>) {
       </thead>
       <tbody>
         {rows.map((row, index) => (
-          <tr key={rowKey(row, index)}>
+          <tr key={rowKey?.(row, index) ?? index}>
             {columns.map((column, place) =>
               place === 0 ? (
                 <th key={place} scope="row" class={classes(column)}>

@@ -45,18 +45,18 @@ export function Distribution({
       <Plot
         label={`Cumulative shares. A: p50 ${duration(answer.a.p50)}; B: p50 ${duration(answer.b.p50)}`}
         data={data}
-        options={() => options(distribution[0]?.[0] ?? 1, distribution.at(-1)?.[0] ?? 10)}
+        options={options}
       />
     </Panel>
   );
 }
 
-function options(least: number, most: number): Omit<uPlot.Options, "width" | "height"> {
+function options(): Omit<uPlot.Options, "width" | "height"> {
   return {
     legend: { show: false },
     padding: [8, 14, 0, 0],
     cursor: { y: false, drag: { x: false, y: false } },
-    scales: { x: { time: false, ...durationScale(least, most) }, y: { range: [0, 1] } },
+    scales: { x: { time: false, ...durationScale() }, y: { range: [0, 1] } },
     axes: [
       durationAxis({ size: 22 }, 9),
       axis({ size: 46, values: (_, ticks) => ticks.map((each) => `${Math.round(each * 100)} %`) }),
