@@ -37,6 +37,8 @@ const TYPES: Readonly<Record<string, string>> = {
 const HASHED = /-[A-Z0-9]{8}\.[a-z0-9]+$/;
 /** A year. */
 const IMMUTABLE = "public, max-age=31536000, immutable";
+/** Browsers ask for the icon again with every change of the URL. */
+const ICON = "public, max-age=86400";
 const LEAST_COMPRESSED_BYTES = 1_024;
 /** Codings that the build writes beside a file, by extension, the best first. */
 const CODINGS = [
@@ -65,7 +67,7 @@ export class StaticFiles {
     const coding = [...file.coded.keys()].find((each) => codings.has(each));
     const headers = {
       "content-type": file.type,
-      "cache-control": file.isHashed ? IMMUTABLE : "no-cache",
+      "cache-control": file.isHashed ? IMMUTABLE : file.type === "image/svg+xml" ? ICON : "no-cache",
       etag: file.etag,
       vary: "accept-encoding",
     };
