@@ -23,7 +23,14 @@ const choices = counter(
   "Choices of a machine for a request: `place` (at once), `wait`, `none`, and `queued` for requests that went into a queue.",
   ["outcome"],
 );
-for (const outcome of ["place", "wait", "none", "queued"]) choices.inc({ outcome }, 0);
+/** One for each outcome, since every request is counted. */
+const chosen = {
+  place: choices.labels("place"),
+  wait: choices.labels("wait"),
+  none: choices.labels("none"),
+  queued: choices.labels("queued"),
+};
+for (const each of Object.values(chosen)) each.inc(0);
 const idleStops = counter(
   "windhover_proxy_idle_stops_total",
   "Stops of idle machines that hosts were asked for; `in_use`: another proxy uses the machine, or it is busy.",
@@ -34,7 +41,7 @@ for (const outcome of ["stopped", "suspended", "in_use", "failed"] satisfies Idl
 
 /** Counts what a router does. */
 export const countingObserver: RouterObserver = {
-  chosen: (outcome) => choices.inc({ outcome }),
+  chosen: (outcome) => chosen[outcome].inc(),
   startEnded: countStart,
   idleStopEnded: (outcome) => idleStops.inc({ outcome }),
 };

@@ -1,4 +1,5 @@
 import {
+  type SpanOptions as ApiSpanOptions,
   type Attributes,
   type AttributeValue,
   type Context,
@@ -180,6 +181,11 @@ export function activeTraceparent(): string {
 /** Runs `fn` below the span that `traceparent` names. An empty or malformed one starts a new trace. */
 export function withRemoteParent<T>(traceparent: string, fn: () => T): T {
   return context.with(remoteContext(traceparent), fn);
+}
+
+/** Starts a span below the one that `traceparent` names. An empty or malformed one starts a new trace. */
+export function startSpanBelow(traceparent: string, name: string, options: ApiSpanOptions): Span {
+  return tracer().startSpan(name, options, remoteContext(traceparent));
 }
 
 export function recordSpan(recorded: RecordedSpan): void {

@@ -1,4 +1,4 @@
-import { type Context, context, SpanStatusCode, trace } from "@opentelemetry/api";
+import { type Context, INVALID_TRACEID, ROOT_CONTEXT, SpanStatusCode, trace } from "@opentelemetry/api";
 import {
   type Attributes,
   attribute,
@@ -6,8 +6,8 @@ import {
   recordSpan,
   type Span,
   SpanKind,
+  startSpanBelow,
   tracer,
-  withRemoteParent,
 } from "../../lib/otel/tracing.ts";
 import type { Place, Wake } from "../route.ts";
 
@@ -32,11 +32,10 @@ export class WaitTrace {
 
   /** @param parent what the client sent as `traceparent`; empty: nothing */
   constructor(name: string, parent: string, attributes: Attributes) {
-    const options = { kind: SpanKind.SERVER, attributes };
-    this.span = withRemoteParent(parent, () => tracer().startSpan(name, options, context.active()));
-    this.#below = trace.setSpan(context.active(), this.span);
+    this.span = startSpanBelow(parent, name, { kind: SpanKind.SERVER, attributes });
+    this.#below = trace.setSpan(ROOT_CONTEXT, this.span);
     this.traceparent = traceparentOf(this.span, parent);
-    this.traceId = /^00-([0-9a-f]{32})-/.exec(this.traceparent)?.[1] ?? "";
+    this.traceId = this.traceparent === "" ? "" : this.traceparent.slice(3, 35);
   }
 
   /** Begins the span of the wait for a machine, unless it has begun. Returns its traceparent. */
@@ -62,8 +61,10 @@ export class WaitTrace {
   /** Begins the span of an attempt at a machine. Its traceparent goes to the program. */
   application(place: Place): { readonly span: Span; readonly traceparent: string } {
     const attributes = {
-      ...{ [attribute.machineId]: place.machineId, [attribute.region]: place.region },
-      ...{ "server.address": place.address.host, "server.port": place.address.port },
+      [attribute.machineId]: place.machineId,
+      [attribute.region]: place.region,
+      "server.address": place.address.host,
+      "server.port": place.address.port,
     };
     const below = this.#wake?.below ?? this.#below;
     const span = tracer().startSpan("proxy.application", { kind: SpanKind.CLIENT, attributes }, below);
@@ -118,6 +119,6 @@ export function attributesOf({ app, org, machineId }: Found): Attributes {
 /** @param parent goes on where nothing traces */
 function traceparentOf(span: Span, parent: string): string {
   const { traceId, spanId, traceFlags } = span.spanContext();
-  if (/[1-9a-f]/.test(traceId)) return `00-${traceId}-${spanId}-0${traceFlags & 1}`;
+  if (traceId !== INVALID_TRACEID) return `00-${traceId}-${spanId}-0${traceFlags & 1}`;
   return TRACEPARENT.test(parent) ? parent : "";
 }

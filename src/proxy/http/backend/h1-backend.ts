@@ -1,11 +1,10 @@
 import { Agent, type ClientRequest, type IncomingMessage, type InformationEvent, request } from "node:http";
 import type { Socket } from "node:net";
-import { onAbort } from "../../../lib/runtime/abort.ts";
 import type { Place } from "../../route.ts";
 import type { BodyTape } from "../body-tape.ts";
 import { cleanTrailers } from "../headers/fields.ts";
 import { AttemptError, type MachineAnswer, type Stage } from "./answer.ts";
-import type { OnInformation, Outgoing } from "./outgoing.ts";
+import type { Ending, OnInformation, Outgoing } from "./outgoing.ts";
 
 /** Idle connections are closed before programs close them (uvicorn, Node: 5 s; gunicorn: 2 s). */
 const IDLE_MS = 1_500;
@@ -40,7 +39,6 @@ export class H1Backend {
   /**
    * Sends a request, and its body as it comes. Resolves with the head of the answer.
    *
-   * @param signal ends the request, also after the head of its answer
    * @throws AttemptError
    */
   send(
@@ -48,7 +46,7 @@ export class H1Backend {
     outgoing: Outgoing,
     tape: BodyTape,
     onInformation: OnInformation,
-    signal: AbortSignal,
+    ending: Ending,
   ): Promise<MachineAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<MachineAnswer>();
     const { host, port } = place.address;
@@ -67,7 +65,7 @@ export class H1Backend {
     const progress = new Progress(sent);
     // Also after its answer: a connection that breaks then fails the request too.
     sent.on("error", (cause) => reject(new AttemptError(progress.stage(), cause)));
-    const abort = onAbort(signal, () => sent.destroy(asError(signal.reason)));
+    const abort = ending.onEnd(() => sent.destroy(asError(ending.reason)));
     sent.once("close", () => abort[Symbol.dispose]());
     sent.on("information", ({ statusCode, rawHeaders }: InformationEvent) =>
       onInformation(statusCode, rawHeaders),

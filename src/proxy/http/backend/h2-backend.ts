@@ -1,12 +1,11 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
-import { onAbort } from "../../../lib/runtime/abort.ts";
 import type { Place } from "../../route.ts";
 import type { BodyTape } from "../body-tape.ts";
 import type { FlatHeaders } from "../exchange.ts";
 import { cleanTrailers } from "../headers/fields.ts";
 import { trailerObject, withoutPseudo } from "../headers/h2-headers.ts";
 import { AttemptError, type MachineAnswer, type Stage } from "./answer.ts";
-import type { OnInformation, Outgoing } from "./outgoing.ts";
+import type { Ending, OnInformation, Outgoing } from "./outgoing.ts";
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const IDLE_MS = 60_000;
@@ -31,7 +30,7 @@ export class H2Backend {
     outgoing: Outgoing,
     tape: BodyTape,
     onInformation: OnInformation,
-    signal: AbortSignal,
+    ending: Ending,
   ): Promise<MachineAnswer> {
     const session = this.#session(place);
     const { promise, resolve, reject } = Promise.withResolvers<MachineAnswer>();
@@ -52,7 +51,7 @@ export class H2Backend {
       return isUnheard ? "refused" : "silent";
     };
     const readBefore = bytesRead(session);
-    const abort = onAbort(signal, () => {
+    const abort = ending.onEnd(() => {
       // Perhaps nobody is there any more, which the next request would find out as slowly.
       if (bytesRead(session) === readBefore) this.#retire(place, session);
       stream.close(constants.NGHTTP2_CANCEL);
@@ -60,7 +59,7 @@ export class H2Backend {
     stream.once("close", () => {
       abort[Symbol.dispose]();
       session.streams -= 1;
-      reject(new AttemptError(stage(), signal.aborted ? signal.reason : new Error("the stream was closed")));
+      reject(new AttemptError(stage(), ending.hasEnded ? ending.reason : new Error("the stream was closed")));
     });
     stream.on("error", (cause) => reject(new AttemptError(stage(), cause)));
     stream.on("headers", (headers, _flags, raw: FlatHeaders = []) =>

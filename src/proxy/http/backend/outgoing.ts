@@ -14,5 +14,14 @@ export interface Outgoing {
   trailers(): FlatHeaders;
 }
 
+/** Tells when a request must end, also after the head of its answer. */
+export interface Ending {
+  readonly hasEnded: boolean;
+  /** Why. */
+  readonly reason: unknown;
+  /** Calls back once, at once when it has ended already. Disposing of the answer takes that back. */
+  onEnd(fn: () => void): Disposable;
+}
+
 /** Hears of informational answers before the answer itself. */
 export type OnInformation = (status: number, headers: FlatHeaders) => void;

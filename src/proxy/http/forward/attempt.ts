@@ -2,6 +2,7 @@ import { onAbort } from "../../../lib/runtime/abort.ts";
 import { IdleTimer } from "../../idle-timer.ts";
 import { ProxyError } from "../../proxy-error.ts";
 import type { Place, RoutedService } from "../../route.ts";
+import type { Ending } from "../backend/outgoing.ts";
 import type { BodyTape } from "../body-tape.ts";
 import type { Exchange } from "../exchange.ts";
 
@@ -9,8 +10,11 @@ import type { Exchange } from "../exchange.ts";
  * The bounds of one attempt: it ends when the client leaves, when the machine is gone, and when no
  * byte has passed for the service's idle timeout.
  */
-export class Attempt implements Disposable {
-  readonly #abort = new AbortController();
+export class Attempt implements Disposable, Ending {
+  readonly #onEnd = new Set<() => void>();
+  #abort: AbortController | undefined;
+  #hasEnded = false;
+  #reason: unknown;
   readonly #listeners: Disposable[];
   readonly #idle: IdleTimer;
   readonly #tape: BodyTape;
@@ -30,8 +34,27 @@ export class Attempt implements Disposable {
     });
   }
 
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  get reason(): unknown {
+    return this.#reason;
+  }
+
+  /** Aborts when it ends. Made when it is asked for: most requests do without. */
   get signal(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (this.#hasEnded) this.#abort.abort(this.#reason);
+    }
     return this.#abort.signal;
+  }
+
+  onEnd(fn: () => void): Disposable {
+    if (this.#hasEnded) fn();
+    else this.#onEnd.add(fn);
+    return { [Symbol.dispose]: () => void this.#onEnd.delete(fn) };
   }
 
   /** Says that bytes have passed. */
@@ -56,7 +79,12 @@ export class Attempt implements Disposable {
   }
 
   end(reason: unknown): void {
-    this.#abort.abort(reason);
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#reason = reason;
+    this.#abort?.abort(reason);
+    for (const fn of [...this.#onEnd]) fn();
+    this.#onEnd.clear();
   }
 
   [Symbol.dispose](): void {

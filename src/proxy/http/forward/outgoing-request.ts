@@ -35,7 +35,7 @@ export function outgoingRequest(
   return {
     method: exchange.method,
     path,
-    headers: [...headers, ...way.headers],
+    headers: way.headers.length === 0 ? headers : [...headers, ...way.headers],
     length: bodyLength(exchange),
     upgrade: exchange.upgrade,
     trailers: () => exchange.requestTrailers(),

@@ -176,7 +176,7 @@ export class RequestRun {
     this.#attempt = attempt;
     const { span, traceparent } = this.trace.application(place);
     try {
-      const answer = await this.#send(asked, way, place, traceparent, attempt.signal);
+      const answer = await this.#send(asked, way, place, traceparent, attempt);
       attempt.answered();
       span.setAttribute("http.response.status_code", answer.head.status);
       const order = answer.changed ? undefined : await this.#replaying.orderOf(answer);
@@ -187,7 +187,7 @@ export class RequestRun {
       await this.#pass(answer, way, attempt);
       return "done";
     } catch (error) {
-      const reason: unknown = attempt.signal.aborted ? attempt.signal.reason : error;
+      const reason: unknown = attempt.hasEnded ? attempt.reason : error;
       failSpan(span, reason);
       attempt.end(reason);
       if (this.#exchange.hasBegun || this.#exchange.left.aborted || this.#bodyError) throw reason;
@@ -204,28 +204,24 @@ export class RequestRun {
     }
   }
 
-  #send(asked: RequestTarget, way: Way, place: Place, traceparent: string, signal: AbortSignal) {
+  #send(asked: RequestTarget, way: Way, place: Place, traceparent: string, attempt: Attempt) {
     const { requestId } = this.record;
     const { region } = this.#parts.settings;
     const facts = { requestId, startUs: this.#startUs, region, traceparent };
     const preferred = way.preferInstance;
-    const missed = preferred === undefined || preferred === place.machineId ? [] : [MISSED, preferred];
-    const outgoing = outgoingRequest(
-      this.#exchange,
-      asked,
-      { ...way, headers: [...way.headers, ...missed] },
-      facts,
-    );
+    const isMissed = preferred !== undefined && preferred !== place.machineId;
+    const sent = isMissed ? { ...way, headers: [...way.headers, MISSED, preferred] } : way;
+    const outgoing = outgoingRequest(this.#exchange, asked, sent, facts);
     const inform = (status: number, headers: readonly string[]) => {
       this.#informed += 1;
       // They have no backpressure.
       if (this.#informed > MAX_INFORMATIONAL) return;
-      this.#attempt?.touch();
+      attempt.touch();
       this.#exchange.inform(status, informationHeaders(headers));
     };
     const { h1, h2 } = this.#parts;
     const isH2 = way.target.service.http.h2Backend && outgoing.upgrade === "";
-    return (isH2 ? h2 : h1).send(place, outgoing, this.#tape, inform, signal);
+    return (isH2 ? h2 : h1).send(place, outgoing, this.#tape, inform, attempt);
   }
 
   async #pass(answer: MachineAnswer, way: Way, attempt: Attempt): Promise<void> {

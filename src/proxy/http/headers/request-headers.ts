@@ -24,29 +24,31 @@ export function requestHeaders(exchange: Exchange, facts: RequestFacts): string[
   const { headers, connection } = exchange;
   const dropped = hopByHop(headers);
   const sent: string[] = ["host", facts.host];
+  let forwardedFor = "";
+  let via = "";
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? "";
+    const value = headers[at + 1] ?? "";
+    const exactly = name.toLowerCase();
+    if (exactly === "x-forwarded-for") forwardedFor += `${value}, `;
+    else if (exactly === "via") via += `${value}, `;
     // Programs behind CGI or WSGI take `_` for `-`.
-    const lower = name.toLowerCase().replaceAll("_", "-");
+    const lower = exactly.includes("_") ? exactly.replaceAll("_", "-") : exactly;
     if (dropped.has(lower) || REPLACED.has(lower) || isOurs(lower)) continue;
-    sent.push(name, headers[at + 1] ?? "");
+    sent.push(name, value);
   }
-  const scheme = connection.isTls ? "https" : "http";
-  const before = headersOf(headers, "x-forwarded-for");
-  const via = headersOf(headers, "via");
-  sent.push(
-    ...["fly-client-ip", connection.address],
-    ...["x-forwarded-for", [...before, connection.address].join(", ")],
-    ...["x-forwarded-proto", scheme],
-    ...["x-forwarded-port", String(connection.port)],
-    ...["x-forwarded-host", facts.host],
-    ...["x-forwarded-ssl", connection.isTls ? "on" : "off"],
-    ...["fly-forwarded-port", String(connection.port)],
-    ...["fly-region", facts.region],
-    ...["fly-request-id", facts.requestId],
-    ...["x-request-start", `t=${facts.startUs}`],
-    ...["via", [...via, viaOf(exchange.version)].join(", ")],
-  );
+  const port = String(connection.port);
+  sent.push("fly-client-ip", connection.address);
+  sent.push("x-forwarded-for", forwardedFor + connection.address);
+  sent.push("x-forwarded-proto", connection.isTls ? "https" : "http");
+  sent.push("x-forwarded-port", port);
+  sent.push("x-forwarded-host", facts.host);
+  sent.push("x-forwarded-ssl", connection.isTls ? "on" : "off");
+  sent.push("fly-forwarded-port", port);
+  sent.push("fly-region", facts.region);
+  sent.push("fly-request-id", facts.requestId);
+  sent.push("x-request-start", `t=${facts.startUs}`);
+  sent.push("via", via + viaOf(exchange.version));
   if (facts.traceparent !== "") sent.push("traceparent", facts.traceparent);
   return sent;
 }

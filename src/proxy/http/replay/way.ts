@@ -29,12 +29,15 @@ interface Fallback {
   readonly source: string;
 }
 
+const ASKS = /^fly-(?:force|prefer)-/i;
+const NONE: ReadonlySet<string> = new Set();
 const INSTANCE = /^[\w-]{1,64}$/;
 const REGION = /^[a-z0-9-]{1,32}$/;
 const MAX_REGIONS = 64;
 
 /** Reads what the headers of a request ask for. @throws ProxyError `BAD_REQUEST` */
 export function askedWay(target: Target, headers: FlatHeaders): Way {
+  if (!asksForPlaces(headers)) return { target, exclude: NONE, headers: [], transforms: [] };
   const forced = regionsOf(headers, "fly-force-region");
   const preferred = regionsOf(headers, "fly-prefer-region");
   return {
@@ -43,10 +46,16 @@ export function askedWay(target: Target, headers: FlatHeaders): Way {
     preferInstance: instanceOf(headers, "fly-prefer-instance-id"),
     forceRegions: forced.isAnyRegion ? undefined : someOf(forced.regions),
     preferRegions: someOf(forced.isAnyRegion ? [...forced.regions, ...preferred.regions] : preferred.regions),
-    exclude: new Set(),
+    exclude: NONE,
     headers: [],
     transforms: [],
   };
+}
+
+/** Whether any of the headers may be one that {@link askedWay} reads: most requests have none. */
+function asksForPlaces(headers: FlatHeaders): boolean {
+  for (let at = 0; at < headers.length; at += 2) if (ASKS.test(headers[at] ?? "")) return true;
+  return false;
 }
 
 /** Returns what to ask the router for. */
