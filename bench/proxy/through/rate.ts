@@ -39,8 +39,11 @@ export async function measureRate({ all, problem }: Fronts, run: Run): Promise<v
   add("requests_per_second_direct");
   for (const row of ["requests_per_second", "requests_per_core_second"]) {
     add(`${row}_nginx`, problem);
+    add(`${row}_node`);
     add(`${row}_proxy`);
   }
   report.note(`requests_per_...: ${CONNECTIONS} connections; the machine's one CPU is the slowest part`);
-  report.note("requests_per_core_second: requests by the processor time of nginx, or of the proxy");
+  report.note(
+    "requests_per_core_second: requests by the processor time of nginx, of a bare proxy by Node, or of the proxy",
+  );
 }

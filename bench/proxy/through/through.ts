@@ -38,14 +38,17 @@ export async function measureLatency({ all, problem }: Fronts, run: Run): Promis
     });
   report.addTimes({ request_direct: of("direct") });
   report.addTimes({ request_nginx: of("nginx"), nginx_adds: added("nginx") }, problem);
+  report.addTimes({ request_node: of("node"), node_adds: added("node") });
   report.addTimes({ request_proxy: of("proxy"), proxy_adds: added("proxy") });
-  report.note("nginx_adds, proxy_adds: the difference of two requests of one turn");
-  const [ours, theirs] = [report.row("proxy_adds"), report.row("nginx_adds")];
+  report.note("nginx_adds, node_adds, proxy_adds: the difference of two requests of one turn");
+  const [ours, theirs, bare] = ["proxy_adds", "nginx_adds", "node_adds"].map((row) => report.row(row));
   if (ours === undefined || theirs === undefined || theirs.p50 <= 0) return;
   const ratio = ours.p50 / theirs.p50;
   const isMet = ratio <= TARGET_RATIO ? "ok" : "MISSED";
+  const least =
+    bare === undefined ? "" : `; a bare proxy by Node adds ${number(bare.p50 / theirs.p50)} times`;
   report.note(
-    `the proxy adds ${number(ratio)} times what nginx adds, p50 to p50 (<= ${TARGET_RATIO} ${isMet})`,
+    `the proxy adds ${number(ratio)} times what nginx adds, p50 to p50 (<= ${TARGET_RATIO} ${isMet})${least}`,
   );
 }
 
@@ -67,7 +70,7 @@ export async function measureBulk({ all, problem }: Fronts, run: Run): Promise<v
   };
   const rounds = await run.repeat("100 MB each", run.scaled(40, 3), once, 1, BULK_LIMIT_MS);
   for (const direction of ["download", "upload"])
-    for (const name of ["direct", "nginx", "proxy"] as const) {
+    for (const name of ["direct", "nginx", "node", "proxy"] as const) {
       const row = `${direction}_${name}`;
       const samples = rounds.flatMap((rates) => rates.get(row) ?? []);
       run.report.add(row, "MB/s", samples, name === "nginx" ? problem : undefined);
