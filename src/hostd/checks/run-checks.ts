@@ -4,6 +4,7 @@ import { sleep } from "../../lib/runtime/wait.ts";
 import { type PlannedCheck, planChecks, portsOfChecks } from "../machines/health/check-plan.ts";
 import { type Health, initialStatus, isReadyBy } from "../machines/health/readiness.ts";
 import type { CheckStatus, Machine } from "../machines/machine.ts";
+import { isToBeSaved } from "../machines/snapshot.ts";
 import type { MachineRuntime } from "../operations/machine-runtime.ts";
 import type { Proxies } from "../proxies/proxies.ts";
 import type { ListeningPort, Vm } from "../vmm/vmm.ts";
@@ -22,6 +23,11 @@ const MAX_OUTPUT_BYTES = 512;
 const CONFIRM_INTERVAL_MS = 10_000;
 /** Pauses until the first success. A longer run, and one that comes late, keeps to its interval. */
 const FIRST_PAUSES = { fromMs: 10, toMs: 50, whenWithinMs: 250, forMs: 120_000 };
+
+/** One that has passed before the run leaves the processor to the first requests for so long. */
+const REST_MS = 1_000;
+/** Successes in a row before a machine is saved, so that what answers has been compiled in what later starts get. */
+const PASSES_BEFORE_SAVE = 5;
 
 /** For a VM that an earlier hostd has started, and beyond the ports that a guest watches. */
 const NOT_KNOWN: CheckResult = { isPassing: true, output: "not known: this VM does not tell" };
@@ -127,6 +133,7 @@ export class RunChecks {
     const firstUntilMs = clock.monotonicMs() + FIRST_PAUSES.forMs;
     let hasPassed = this.#statuses.get(check.name)?.status === "passing";
     let pauseMs = FIRST_PAUSES.fromMs;
+    if (hasPassed) await sleep(Math.min(check.intervalMs, REST_MS), this.#ended, { ref: false });
     while (!this.#ended.aborted) {
       const { signal: portsChanged } = this.#portsChanged;
       if (this.#watched.has(check.port) && this.#ports.get(check.port) !== "open") {
@@ -135,7 +142,10 @@ export class RunChecks {
         continue;
       }
       const startMs = clock.monotonicMs();
-      const result = await this.#runOnce(check);
+      let result = await this.#runOnce(check);
+      if (!hasPassed)
+        for (let left = this.#morePasses(check); left > 0 && result.isPassing; left--)
+          result = await this.#runOnce(check);
       if (this.#ended.aborted) return;
       this.#set(check, result);
       hasPassed ||= result.isPassing;
@@ -145,6 +155,11 @@ export class RunChecks {
       pauseMs = Math.min(pauseMs * 2, FIRST_PAUSES.toMs);
       await sleep(waitMs, portsChanged, { ref: false });
     }
+  }
+
+  /** How often a check that has passed for the first time must pass again before it counts. */
+  #morePasses({ isReadiness }: PlannedCheck): number {
+    return isReadiness && isToBeSaved(this.#runtime.machine) ? PASSES_BEFORE_SAVE - 1 : 0;
   }
 
   async #runOnce(check: PlannedCheck): Promise<CheckResult> {

@@ -14,9 +14,12 @@ const MAX_FAILURES = 3;
 
 /** Whether a machine is to be saved now: it is ready, and has no snapshot of its version. */
 export function wantsSnapshot(machine: Machine): boolean {
-  const { spec, state, isReady = false, update, vmId, snapshot, lastStartPath } = machine;
-  if (spec.config.snapshot !== "ready" || state !== "started" || !isReady || update || vmId === undefined)
-    return false;
+  return machine.isReady === true && isToBeSaved(machine);
+}
+
+/** Whether a machine is to be saved as soon as it is ready. */
+export function isToBeSaved({ spec, state, update, vmId, snapshot, lastStartPath }: Machine): boolean {
+  if (spec.config.snapshot !== "ready" || state !== "started" || update || vmId === undefined) return false;
   // Not what an earlier moment has become.
   if (lastStartPath === "snapshot" || lastStartPath === "resume") return false;
   if (snapshot?.instanceId !== spec.instanceId) return true;

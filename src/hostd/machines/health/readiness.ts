@@ -11,11 +11,21 @@ export interface Health {
 /** Events of checks that a machine keeps: they must not displace those of its states. */
 const MAX_CHECK_EVENTS = 5;
 
-/** Begins a run: a machine without anything to wait for is ready at once. */
-export function beginRun(machine: Machine, nowMs: number): Machine {
-  const checks = planChecks(machine.spec.config).map((check) => initialStatus(check, nowMs));
+/**
+ * Begins a run: a machine without anything to wait for is ready at once.
+ *
+ * @param isSnapshot whether it goes on from a moment in which it was ready
+ */
+export function beginRun(machine: Machine, nowMs: number, isSnapshot = false): Machine {
+  const checks = planChecks(machine.spec.config).map((check) => {
+    const status = initialStatus(check, nowMs);
+    return isSnapshot && check.isReadiness ? { ...status, ...AS_SAVED } : status;
+  });
   return { ...machine, isReady: isReadyBy(checks), ...(checks.length === 0 ? {} : { checks }) };
 }
+
+/** A machine is saved when all its readiness checks pass. */
+const AS_SAVED = { status: "passing", output: "it passed when the snapshot was made" } as const;
 
 /** Makes the status of a check that has not run. */
 export function initialStatus({ name, isReadiness }: PlannedCheck, nowMs: number): CheckStatus {

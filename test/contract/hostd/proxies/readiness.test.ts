@@ -180,6 +180,38 @@ describe("a machine", () => {
   });
 });
 
+describe("a machine that is saved once it is ready", () => {
+  const snapshotOf = (id: string) => host.store.get(id)?.snapshot?.name;
+
+  test("answers its check of readiness five times in a row before", async () => {
+    const id = await deaf({ services: [{ ...web, checks: [http] }], snapshot: "ready" });
+    let answers = 0;
+    // The third and the first one after it fail: five in a row are the fifth to the ninth.
+    const asked = await serve(await host.get(id), () => (++answers === 3 || answers === 4 ? 503 : 200));
+
+    listen(id, 80);
+
+    await expect.poll(() => snapshotOf(id)).toBeTruthy();
+    expect(asked).toHaveLength(9);
+  });
+
+  test("is ready with each start from that, and its check runs again after", async () => {
+    const id = await deaf({ services: [{ ...web, checks: [http] }], snapshot: "ready" });
+    await serve(await host.get(id), () => 200);
+    listen(id, 80);
+    await expect.poll(() => snapshotOf(id)).toBeTruthy();
+    await host.stop(id);
+
+    const { startPath, machine } = await host.start(id, { watchMs: 0 });
+
+    expect(startPath).toBe("snapshot");
+    expect(machine).toMatchObject({ ready: true, checks: [{ status: "passing" }] });
+    listen(id, 80);
+    // Nothing answers where the ports of this run lead to.
+    await expect.poll(() => host.get(id)).toMatchObject({ ready: false, checks: [{ status: "warning" }] });
+  });
+});
+
 describe("the longest life of a machine", () => {
   test("ends a run that has lasted so long, whatever its policy, and over restarts of hostd", async () => {
     const folder = hostFolder();
