@@ -1,6 +1,9 @@
 /** The server over real HTTP, with the real runner in processes instead of machines. */
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { Functions, type ServerSettings } from "../src/server/functions-server.ts";
 import { httpServer } from "../src/server/http.ts";
@@ -57,10 +60,15 @@ test("the first call starts a machine in the nearest region, and the next one us
 
 test("calls at once run on machines of their own, also in the other region; one more is refused", async () => {
   const fleet = new LocalFleet();
-  const held = "export default ({ ms }, { signal }) => new Promise((resolve) => setTimeout(resolve, ms));";
+  const folder = mkdtempSync(join(tmpdir(), "faas-held-"));
+  const end = join(folder, "end");
+  const held = `import { existsSync } from "node:fs";
+    export default async ({ end }) => {
+      while (!existsSync(end)) await new Promise((resolve) => setTimeout(resolve, 10));
+    };`;
   fleet.deploy("1", held, ["ord", "gru"]);
   const { base, post } = await serverOf(fleet);
-  const both = [post('{"ms":500}'), post('{"ms":500}')];
+  const both = [post(JSON.stringify({ end })), post(JSON.stringify({ end }))];
   await expect.poll(async () => (await jsonOf(await fetch(`${base}/fn/hello`))).running).toBe(2);
 
   const refused = await post("{}");
@@ -68,12 +76,14 @@ test("calls at once run on machines of their own, also in the other region; one 
   expect(refused.status).toBe(503);
   expect(refused.headers.get("retry-after")).toBe("1");
   expect(await refused.json()).toEqual({ error: "0 calls wait already", code: "QUEUE_FULL" });
+  writeFileSync(end, "");
   const answers = await Promise.all(both);
+  rmSync(folder, { recursive: true });
   expect(answers.map(({ headers }) => headers.get("x-faas-region")).sort()).toEqual(["gru", "ord"]);
 });
 
 test("a machine exits when it has been idle, and the next call starts one", async () => {
-  const fleet = new LocalFleet({ idleMs: 300 });
+  const fleet = new LocalFleet({ idleMs: 2_000 });
   fleet.deploy("1", ECHO, ["ord"]);
   const { post, functions } = await serverOf(fleet);
 
@@ -118,7 +128,7 @@ test("what goes wrong is told as JSON", async () => {
 });
 
 test("a new version takes over, and machines of the old one are destroyed when they have exited", async () => {
-  const fleet = new LocalFleet({ idleMs: 300 });
+  const fleet = new LocalFleet();
   fleet.deploy("1", ECHO, ["ord", "gru"]);
   const { base, post, functions } = await serverOf(fleet);
   await post("{}");
@@ -127,6 +137,7 @@ test("a new version takes over, and machines of the old one are destroyed when t
   await functions.refresh();
 
   expect(await (await post("{}")).json()).toBe("new");
+  for (const { id, version } of fleet.machines) if (version === "1") await fleet.stop(id);
   await expect
     .poll(async () => {
       await functions.refresh();
