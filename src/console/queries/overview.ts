@@ -82,7 +82,7 @@ function pointsOf(columns: Columns, rows: Uint32Array): Overview["points"] {
   ]);
 }
 
-/** What those above p90 have in common. @param good shortest first */
+/** Compares operations above p90 with the others. @param good those that succeeded, shortest first */
 function slowestTenth(columns: Columns, rows: Uint32Array, good: Uint32Array): Overview["differences"] {
   if (rows.length < LEAST_OPERATIONS) return null;
   const { durationUs } = columns.numbers;
@@ -160,7 +160,7 @@ function during(
 }
 
 /**
- * What hops are compared with: the same a day earlier, and the version before the newest.
+ * Finds what the hops are compared with: the same period a day earlier, and the version before the newest.
  *
  * @param ever what matches but for the begin of the period
  */

@@ -157,7 +157,7 @@ export class RunChecks {
     }
   }
 
-  /** How often a check that has passed for the first time must pass again before it counts. */
+  /** Returns how many more times in a row a check must pass before its first success counts. */
   #morePasses({ isReadiness }: PlannedCheck): number {
     return isReadiness && isToBeSaved(this.#runtime.machine) ? PASSES_BEFORE_SAVE - 1 : 0;
   }

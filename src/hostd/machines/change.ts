@@ -104,9 +104,7 @@ export function started(
   };
   const { startCause, startCaller, saved, ...run } = moved;
   const isResumed = saved !== undefined && startPath === "resume";
-  const next = isResumed
-    ? continueRun(run, saved, at.nowMs)
-    : beginRun(run, at.nowMs, startPath === "snapshot");
+  const next = isResumed ? continueRun(run, saved, at.nowMs) : beginRun(run, at.nowMs);
   const { update } = machine;
   const isTried = update?.rollbackWithinMs !== undefined && !update.isRollback;
   const running = isTried

@@ -11,12 +11,9 @@ export interface Health {
 /** Events of checks that a machine keeps: they must not displace those of its states. */
 const MAX_CHECK_EVENTS = 5;
 
-/**
- * Begins a run: a machine without anything to wait for is ready at once.
- *
- * @param isSnapshot whether it goes on from a moment in which it was ready
- */
-export function beginRun(machine: Machine, nowMs: number, isSnapshot = false): Machine {
+/** Begins a run. A machine without anything to wait for, or whose snapshot was ready, is ready at once. */
+export function beginRun(machine: Machine, nowMs: number): Machine {
+  const isSnapshot = machine.lastStartPath === "snapshot";
   const checks = planChecks(machine.spec.config).map((check) => {
     const status = initialStatus(check, nowMs);
     return isSnapshot && check.isReadiness ? { ...status, ...AS_SAVED } : status;
